@@ -1,0 +1,1 @@
+"""The fault agent: makes one node report GPU faults, and takes them back."""

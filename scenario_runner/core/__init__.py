@@ -1,0 +1,1 @@
+"""The words of the domain: values and ports. No input or output is done here."""

@@ -1,0 +1,79 @@
+"""Faults in force during a run, and the windows of time that they open."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class GpuSeat:
+    """A GPU of a node as its agent knows it, and who holds it."""
+
+    index: int
+    uuid: str
+    pci: str  # dddd:bb:dd, lower case, no function
+    held_by: tuple[str, ...] = ()  # "namespace/pod"
+
+
+@dataclass(frozen=True)
+class KernelRecord:
+    """The kernel log record that proves that a fault was written."""
+
+    kernel_log: str  # "real" or "file"
+    sequence: int
+    text: str
+
+
+@dataclass(frozen=True)
+class FaultRecord:
+    """What an agent says about one fault."""
+
+    fault_id: str  # <node>~<name>
+    status: str  # active, recovering, recovered, expired, rebooted, failed, blocked, unproven, tombstone
+    xid: int
+    node: str
+    gpu_index: int = -1
+    gpu_uuid: str = ""
+    pci: str = ""
+    injected_at: str = ""  # ISO 8601, UTC
+    ended_at: str = ""
+    end_reason: str = ""
+    evidence: KernelRecord | None = None
+
+    @property
+    def over(self) -> bool:
+        """Nothing of it is in force any more and nothing is left to do."""
+        return self.status in {"recovered", "expired", "rebooted", "failed", "tombstone"}
+
+
+@dataclass(frozen=True)
+class FaultList:
+    """Every fault that the agents know, and the nodes whose agent did not answer: a short list is never 'none'."""
+
+    faults: tuple[FaultRecord, ...]
+    unreachable: tuple[str, ...]  # "node: reason"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault that a step of this run injected."""
+
+    fault_id: str
+    step_id: str
+    xid: int
+    node: str
+    gpu_index: int
+    gpu_uuid: str
+    pci: str
+    at: float  # seconds on the run's clock when the injection was acknowledged
+    expect: str = "observed"  # "written": a kernel line alone is enough
+    duration: float | None = None  # seconds after which the agent lets it expire; None: until it is taken back
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A stretch of time on the run's clock, in seconds; `end` is None while it is open."""
+
+    start: float
+    end: float | None
+
+    def holds(self, at: float) -> bool:
+        return self.start <= at and (self.end is None or at < self.end)

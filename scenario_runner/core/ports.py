@@ -1,0 +1,189 @@
+"""The outside world as the rest of the package sees it. Adapters implement these; tests have fakes of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from scenario_runner.core.faults import FaultList, FaultRecord, GpuSeat
+from scenario_runner.core.samples import LoadOrder, Samples
+from scenario_runner.core.states import NodeState, PodState, ServiceState, State, WorkloadState
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def changes_the_world(method: F) -> F:
+    """Mark a port method that leaves something behind: it exists only inside `ctx.changing(undo)`."""
+    method.changes_the_world = True  # type: ignore[attr-defined]
+    return method
+
+
+@dataclass(frozen=True)
+class Injection:
+    """A fault as it is ordered from an agent; `name` makes the order idempotent. Times in seconds."""
+
+    name: str
+    node: str
+    xid: int
+    gpu: str  # UUID
+    run: str
+    message: str | None = None
+    duration: float | None = None
+    ttl: float | None = None
+    max_lifetime: float | None = None
+
+    @property
+    def fault_id(self) -> str:
+        return f"{self.node}~{self.name}"
+
+
+class AgentReads(Protocol):
+    """What may be asked of the fault agents at any time. Raise TargetUnreachable or TargetRefused."""
+
+    def gpus(self, node: str) -> tuple[GpuSeat, ...]: ...
+    def faults(self) -> FaultList: ...
+    def fault(self, fault_id: str) -> FaultRecord | None: ...
+
+
+class Agent(AgentReads, Protocol):
+    """The fault agents of the cluster, behind their gateway."""
+
+    @changes_the_world
+    def inject(self, injection: Injection) -> FaultRecord: ...
+    def recover(self, fault_id: str) -> FaultRecord:
+        """Take a fault back. Safe twice; for an id that does not exist it leaves a tombstone, so that a late injection fails."""
+        ...
+
+    def renew(self, fault_id: str, ttl: float) -> FaultRecord:
+        """Say that the run still lives; the answer's status tells whether the fault still does."""
+        ...
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What to follow: "nodes", "pods", "events" (in `namespace`, "" for all) or a custom resource "group/version/plural"."""
+
+    what: str
+    namespace: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One message of a watch: an object's new state, its end, or that the watch lost and found its thread again (gap)."""
+
+    watch: Watch
+    kind: str  # "state", "gone", "synced" (the first list is complete), "gap"
+    state: State | None = None
+    initial: bool = False
+    detail: str = ""
+
+
+class Subscription(Protocol):
+    """A running watch."""
+
+    def close(self) -> None: ...
+
+
+class ClusterReads(Protocol):
+    """What may be asked of the API server at any time. Raise TargetUnreachable or TargetRefused; None: does not exist."""
+
+    def identity(self) -> str:
+        """The uid of namespace kube-system."""
+        ...
+
+    def namespaces(self) -> tuple[str, ...]: ...
+    def node(self, name: str) -> NodeState | None: ...
+    def nodes(self, selector: str = "") -> tuple[NodeState, ...]: ...
+    def pods(self, namespace: str, selector: str = "") -> tuple[PodState, ...]:
+        """Pods of one namespace, or of all for ""."""
+        ...
+
+    def workload(self, kind: str, namespace: str, name: str) -> WorkloadState | None: ...
+    def workloads(self, namespace: str) -> tuple[WorkloadState, ...]: ...
+    def service(self, namespace: str, name: str) -> ServiceState | None: ...
+    def services(self, namespace: str) -> tuple[ServiceState, ...]: ...
+    def logs(self, namespace: str, pod: str, *, previous: bool, max_bytes: int) -> str: ...
+    def describe(self, kind: str, namespace: str, name: str) -> str:
+        """The object as YAML, for evidence."""
+        ...
+
+    def follow(self, watch: Watch, sink: Callable[[Seen], None]) -> Subscription:
+        """Tell `sink` (from a thread of its own) the states of all objects, then each change, until closed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Edit:
+    """
+    One leaf of an object that was changed. Lists are addressed by key, never by index.
+
+    Path parts are field names or "key=value" for the element of a list, e.g.
+    ("spec", "template", "spec", "containers", "name=main", "env", "name=LD_PRELOAD", "value").
+    `None` stands for "not there".
+    """
+
+    path: tuple[str, ...]
+    was: Any
+    became: Any
+
+
+@dataclass(frozen=True)
+class ObjectRef:
+    """One object of the cluster."""
+
+    api_version: str  # "v1", "apps/v1"
+    kind: str
+    namespace: str  # "" for cluster-scoped objects
+    name: str
+    uid: str = ""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A fresh read of an object, for edits."""
+
+    ref: ObjectRef
+    resource_version: str
+    content: Mapping[str, Any]
+
+
+class Cluster(ClusterReads, Protocol):
+    """The Kubernetes API."""
+
+    def read(self, ref: ObjectRef) -> Document | None: ...
+    @changes_the_world
+    def edit(self, ref: ObjectRef, resource_version: str, edits: tuple[Edit, ...]) -> Document:
+        """Make the edits in one request, conditional on uid and version; TargetRefused(code="Conflict") otherwise."""
+        ...
+
+
+class LoadRun(Protocol):
+    """A load that is being sent."""
+
+    @property
+    def samples(self) -> Samples:
+        """Grows while the load runs; its clock is the run's own monotonic clock."""
+        ...
+
+    def stop(self) -> None:
+        """Start no more requests; those in flight go on until they end or meet their timeout."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """All requests have ended and all samples are here."""
+        ...
+
+    @property
+    def broken(self) -> str:
+        """Why the load can not be trusted (the worker died, it started requests late); "" while it can."""
+        ...
+
+    def close(self) -> None:
+        """End it at once."""
+        ...
+
+
+class LoadSource(Protocol):
+    """Sends requests from a process of its own."""
+
+    def start(self, order: LoadOrder) -> LoadRun: ...

@@ -1,0 +1,200 @@
+"""
+The two things a step author writes: a `Step` and, where no undo fits that exists, an `Undo`.
+
+Both are data first (so that they have a schema, can be planned, journalled and shown) and know how to carry
+themselves out through the context, never through a client library.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from scenario_runner.core.clock import Clock, Deadline
+from scenario_runner.core.faults import Fault, Interval
+from scenario_runner.core.observations import ObservationLog
+from scenario_runner.core.outcome import Finding, Role
+from scenario_runner.core.ports import Agent, AgentReads, Cluster, ClusterReads, LoadRun, LoadSource
+from scenario_runner.core.samples import LoadOrder
+from scenario_runner.core.targets import Target
+
+if TYPE_CHECKING:
+    from scenario_runner.core.plan import Plan
+
+
+@dataclass(frozen=True)
+class TargetKinds:
+    """Annotation of a step's field: the name of a declared target of one of these kinds ("gpu", "node", ...)."""
+
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LoadName:
+    """Annotation of a step's field: the id of an earlier `send_requests`."""
+
+
+@dataclass(frozen=True)
+class StepName:
+    """Annotation of a step's field: the id of an earlier step of one of these kinds."""
+
+    kinds: tuple[str, ...]
+
+
+class UndoPhase(IntEnum):
+    """The order in which changes are taken back; newest first within a phase."""
+
+    FAULTS = 1
+    NETWORK = 2
+    TEMPLATES = 3
+    SCALE = 4
+    OBJECTS = 5
+
+
+class Undo(BaseModel):
+    """
+    Takes one change back. Written to the journal *before* the change is made.
+
+    Both halves must be safe when the change never happened, and safe twice: after a crash nobody knows.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    phase: ClassVar[UndoPhase]
+    undo: str  # every subclass: `undo: Literal["recover_fault"] = "recover_fault"`
+
+    def take_back(self, ctx: "UndoContext") -> str:
+        """Order the change back, fast, without waiting; return a sentence. Raise TargetUnreachable to be tried again."""
+        raise NotImplementedError
+
+    def leftover(self, ctx: "UndoContext") -> str | None:
+        """Read what is still left of the change, as a sentence; None when nothing is."""
+        raise NotImplementedError
+
+    def subject(self) -> str:
+        """What is taken back, for people: "XID 79 on gpu-1"."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class UndoContext:
+    """Everything an undo may touch: its clock is not stopped by the signal that stops the steps."""
+
+    clock: Clock
+    deadline: Deadline
+    agent: Agent
+    cluster: Cluster
+
+
+@dataclass(frozen=True)
+class Act:
+    """The ports that change something; exists only inside `ctx.changing(undo)`."""
+
+    agent: Agent
+    cluster: Cluster
+
+
+@dataclass(frozen=True)
+class LoadHandle:
+    """A load of this run as later steps see it."""
+
+    step_id: str
+    run: LoadRun
+    request_timeout: float
+    started: float  # seconds on the run's clock
+    scheduled_until: float | None  # when the last request starts; None: open-ended, until joined
+    joined: bool = False
+
+
+class Run(Protocol):
+    """What the engine keeps across steps: loads, faults and the windows that they open."""
+
+    @property
+    def run_id(self) -> str: ...
+    def add_load(self, step_id: str, order: LoadOrder, run: LoadRun) -> LoadHandle: ...
+    def load(self, step_id: str) -> LoadHandle:
+        """Raise StepBroken when that load never started."""
+        ...
+
+    def joined(self, step_id: str) -> None: ...
+    def add_fault(self, fault: Fault) -> None: ...
+    @property
+    def faults(self) -> tuple[Fault, ...]: ...
+    def evidence(self, fault: Fault) -> Literal["written", "noticed", "hit"]:
+        """How far the fault is proved to have taken effect until now."""
+        ...
+
+    def window(self, name: str) -> tuple[Interval, ...]:
+        """The intervals of "fault", "baseline", "recovery" or of one fault step's id; empty when it never opened."""
+        ...
+
+    def evidence_file(self, name: str, text: str) -> str:
+        """Keep a text among the run's evidence (capped and redacted); return its path relative to the run's directory."""
+        ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a running step may touch. Ports here only read."""
+
+    step_id: str
+    clock: Clock
+    deadline: Deadline
+    plan: "Plan"
+    cluster: ClusterReads
+    agent: AgentReads
+    loads: LoadSource
+    observations: ObservationLog
+    run: Run
+    changing: Callable[[Undo], AbstractContextManager[Act]]
+    take_back: Callable[[str], Finding]  # step id -> waits until what that step changed is taken back and gone
+    progress: Callable[[str], None]  # one short line for the live view
+
+    def target(self, name: str) -> Target:
+        return self.plan.targets[name]
+
+
+class Step(BaseModel):
+    """
+    One kind of step. A subclass is one file in `steps/`, its kind is the file's name.
+
+    The class docstring is the documentation; every field has a description.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    role: ClassVar[Role]
+    example: ClassVar[str]  # a whole entry of `steps:`, as YAML
+    bare: ClassVar[str | None] = None  # the field that a bare value fills: `join: traffic`
+    reads_only: ClassVar[bool] = False  # may stand in `health`, `after` and `always`, and may be retried
+    can_run_in_background: ClassVar[bool] = False
+    default_timeout: ClassVar[float] = 60.0  # seconds
+
+    @classmethod
+    def kind(cls) -> str:
+        return cls.__module__.rpartition(".")[2]
+
+    def run(self, ctx: Context) -> Finding:
+        raise NotImplementedError
+
+    def longest(self, timeout: float) -> float:
+        """Seconds that this step may take in the worst case; a load that is waited for says more than its timeout."""
+        return timeout
+
+    def check(self, peers: Mapping[str, "Step"]) -> list[str]:
+        """Sentences about what is wrong with this step beside the steps before it (by id); none by default."""
+        del peers
+        return []
+
+    def changes(self, targets: Mapping[str, Target]) -> list[str]:
+        """What this step will change, for the plan: "gpu-1: a kernel log line with XID 79 for GPU 0"; none by default."""
+        del targets
+        return []
+
+    def title(self) -> str:
+        """What people read when the scenario gives no name; the kind and its bare value by default."""
+        value: Any = getattr(self, self.bare) if self.bare else None
+        return self.kind() if value is None else f"{self.kind()} {value}"
