@@ -1,0 +1,75 @@
+"""The process around the service: listens before the model is loaded, and leaves politely when told to."""
+
+import asyncio
+import os
+import signal
+import sys
+
+from scenario_runner.lab.inference.connection import Connection
+from scenario_runner.lab.inference.engine import Engine
+from scenario_runner.lab.inference.service import Service
+from scenario_runner.lab.inference.settings import Settings, read_settings
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; returns 0, or 2 if a setting is wrong or the address can not be had."""
+    try:
+        settings = read_settings(os.environ)
+        asyncio.run(_serve(settings))
+    except (ValueError, OSError) as error:
+        print(f"inference: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+    told_to_go = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_go.set)
+    engine = Engine(settings.startup, settings.token)
+    service = Service(settings, engine)
+    connections: set[Connection] = set()
+    gone = asyncio.Event()
+
+    def connect() -> Connection:
+        connection = Connection(service.answer, forget)
+        connections.add(connection)
+        if service.leaving:
+            connection.serve_one()
+        return connection
+
+    def forget(connection: Connection) -> None:
+        connections.discard(connection)
+        gone.set()
+
+    listener = await loop.create_server(connect, settings.host, settings.port)
+    host, port = listener.sockets[0].getsockname()[:2]
+    print(f"listening http://{host}:{port}", flush=True)  # noqa: T201
+    loading = loop.create_task(engine.load())
+    loading.add_done_callback(lambda task: None if task.cancelled() else print("model loaded", flush=True))  # noqa: T201
+    await told_to_go.wait()
+    service.leaving = True
+    loading.cancel()
+    await _leave(settings, listener, connections, gone)
+
+
+async def _leave(
+    settings: Settings, listener: asyncio.Server, connections: set[Connection], gone: asyncio.Event
+) -> None:
+    """Idle connections close now, late requests are still taken for `drain`, requests in flight have `grace`."""
+    for connection in list(connections):
+        connection.close_after_this()
+    end = asyncio.get_running_loop().time() + settings.grace
+    await asyncio.sleep(min(settings.drain, settings.grace))
+    listener.close()
+    for connection in list(connections):
+        connection.close_after_this()
+    while connections and (left := end - asyncio.get_running_loop().time()) > 0:
+        gone.clear()
+        try:
+            await asyncio.wait_for(gone.wait(), left)
+        except TimeoutError:
+            break
+    for connection in list(connections):
+        connection.reset()

@@ -1,0 +1,1 @@
+"""The sample inference service, as a real process over real HTTP."""
