@@ -1,0 +1,174 @@
+"""The routes, which are the same for both roles, and the OpenAPI document made from them."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from fault_agent import __version__, messages
+from fault_agent.refusal import Refusal
+from fault_agent.service import Answer, Service
+from fault_agent.xids import xid_table
+
+_WHY = {
+    401: "wrong or missing token",
+    403: "this XID or node is not allowed",
+    404: "no such fault, GPU or node",
+    409: "same key with another body, or a real fault of the GPU was seen",
+    410: "taken back before it was injected",
+    422: "the request is not valid",
+    429: "too many faults or requests",
+    500: "a file of the agent is damaged",
+    502: "the gateway does not reach the node",
+    503: "the kernel log can not be written",
+    507: "the node's disk is full, nothing was written",
+}
+
+FaultId = Annotated[str, Path(max_length=400, description="`<node>~<name>`")]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=101,
+        pattern=r"^[a-z0-9][a-z0-9.-]*$",
+        description="the name part of the fault id",
+    ),
+]
+XidNumber = Annotated[int, Path(ge=1, le=999)]
+
+
+def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": messages.ErrorReply, "description": _WHY[status]} for status in statuses}
+
+
+def build_app(service: Service) -> FastAPI:
+    """The application of one agent; building it starts nothing."""
+    app = FastAPI(title="fault-agent", version=__version__, docs_url=None, redoc_url=None)
+    app.include_router(_open_routes(service))
+    bearer = Depends(HTTPBearer(auto_error=False))  # documents the token; the guard in front checks it
+    for router in (_state_routes(service), _fault_routes(service)):
+        app.include_router(router, dependencies=[bearer], responses=_refusals(401, 500, 502))
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(HTTPException, _not_routed)
+    return app
+
+
+def _open_routes(service: Service) -> APIRouter:
+    router = APIRouter(tags=["state"])
+
+    @router.get("/health")
+    def health() -> messages.HealthReply:
+        """Answers as long as the process lives; needs no token."""
+        return service.health()
+
+    return router
+
+
+def _state_routes(service: Service) -> APIRouter:
+    router = APIRouter(tags=["state"])
+    ready_type = messages.NodeReady | messages.GatewayReady
+
+    @router.get("/readyz", response_model=ready_type, responses={503: {"model": ready_type}})
+    def readyz() -> Response:
+        """Whether faults can be injected now, and why not."""
+        state = service.ready()
+        return _json(Answer(200 if state.ready else 503, state))
+
+    @router.get("/metrics", response_class=PlainTextResponse)
+    def metrics() -> str:
+        """Counters in the text format of Prometheus."""
+        return service.metrics()
+
+    @router.get("/api/v1/gpus", response_model=messages.GpusReply, responses=_refusals(404, 422))
+    def gpus(node_name: Annotated[str | None, Query(max_length=253)] = None) -> Response:
+        """The GPUs of a node and who holds them; a gateway needs `node_name`."""
+        return _json(service.gpus(node_name))
+
+    @router.get("/api/v1/faults/gpu/xid-types")
+    def xid_types() -> list[messages.XidReply]:
+        """What is known about each XID."""
+        return [messages.XidReply(**asdict(xid)) for xid in xid_table().xids]
+
+    return router
+
+
+def _fault_routes(service: Service) -> APIRouter:
+    router = APIRouter(tags=["faults"])
+
+    @router.post(
+        "/api/v1/faults/gpu/inject/xid-{xid}",
+        status_code=201,
+        response_model=messages.FaultReply,
+        responses={
+            200: {"model": messages.FaultReply, "description": "known already, nothing was written again"},
+            **_refusals(403, 404, 409, 410, 422, 429, 503, 507),
+        },
+    )
+    def inject_xid(xid: XidNumber, request: messages.InjectRequest, key: Key = None) -> Response:
+        """Write one XID line into the node's kernel log, at most once per key."""
+        return _json(service.inject(xid, request, key))
+
+    @router.post(
+        "/api/v1/faults/{fault_id}/recover",
+        response_model=messages.FaultReply,
+        responses=_refusals(404, 409, 422, 503, 507),
+    )
+    def recover_fault(fault_id: FaultId, key: Key = None) -> Response:
+        """Take a fault back; twice is fine. With its name as key an unknown id can never be injected later."""
+        return _json(service.recover(fault_id, key))
+
+    @router.post(
+        "/api/v1/faults/{fault_id}/renew",
+        response_model=messages.RenewReply,
+        responses=_refusals(404, 410, 422),
+    )
+    def renew_fault(fault_id: FaultId, request: messages.RenewRequest) -> Response:
+        """Let a fault live on for `ttl` seconds from now, and learn whether it still does."""
+        return _json(service.renew(fault_id, request))
+
+    @router.get("/api/v1/faults", responses=_refusals(422))
+    def list_faults(active_only: bool = False) -> messages.FaultsReply:  # noqa: FBT001, FBT002 - a query parameter
+        """All faults, or those not finished; nodes that gave no answer are listed beside them."""
+        return service.faults(active_only=active_only)
+
+    @router.get("/api/v1/faults/{fault_id}", response_model=messages.FaultReply, responses=_refusals(404, 422))
+    def get_fault(fault_id: FaultId) -> Response:
+        """One fault."""
+        return _json(service.fault(fault_id))
+
+    return router
+
+
+def _json(answer: Answer) -> JSONResponse:
+    body = answer.body
+    content = body.model_dump(mode="json") if isinstance(body, BaseModel) else body
+    return JSONResponse(content, answer.status)
+
+
+def _problem(status: int, code: str, message: str, node: str | None = None) -> JSONResponse:
+    problem = messages.Problem(code=code, message=message, node=node)
+    return _json(Answer(status, messages.ErrorReply(error=problem)))
+
+
+async def _refused(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Refusal)
+    return _problem(error.status, error.code, error.message, error.node)
+
+
+async def _not_valid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return _problem(422, "invalid_request", f"{where}: {first['msg']}.")
+
+
+async def _not_routed(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    codes = {404: "no_such_route", 405: "method_not_allowed"}
+    return _problem(error.status_code, codes.get(error.status_code, "bad_request"), f"{error.detail}.")

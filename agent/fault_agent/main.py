@@ -1,0 +1,152 @@
+"""The program `fault-agent`: puts the parts of a role together and serves it."""
+
+import argparse
+import json
+import re
+import ssl
+import sys
+from pathlib import Path
+
+from fault_agent import options, serving
+from fault_agent.acknowledging import Acknowledging
+from fault_agent.api import build_app
+from fault_agent.audit import Audit
+from fault_agent.clock import Clock, SystemClock
+from fault_agent.expiry import Expiry
+from fault_agent.gateway import Gateway, NodeClient, Roster
+from fault_agent.guard import Guard
+from fault_agent.injecting import Injecting
+from fault_agent.inventory import Allocations, Inventory
+from fault_agent.kernel_log import DevKmsg, FileKernelLog, KernelLog
+from fault_agent.ledger import Ledger
+from fault_agent.limits import Limits
+from fault_agent.node import Node
+from fault_agent.platform_state import ClusterPlatform, NoPlatform, Platform
+from fault_agent.refusal import CannotStart
+from fault_agent.service import Service
+from fault_agent.store import Store
+from fault_agent.taking_back import TakingBack
+from fault_agent.xids import xid_table
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command until it ends: 0 = ended as asked, 2 = it can not start and said why on stderr."""
+    chosen = options.parser().parse_args(argv)
+    try:
+        match chosen.command:
+            case "node":
+                _serve_node(chosen)
+            case "gateway":
+                _serve_gateway(chosen)
+            case _:
+                print(openapi_document())  # noqa: T201 - the command's output
+    except CannotStart as error:
+        print(f"fault-agent: {error}", file=sys.stderr)  # noqa: T201 - said to whoever started us
+        return 2
+    return 0
+
+
+def openapi_document() -> str:
+    """The OpenAPI document of both roles, as stable text."""
+    app = build_app(Gateway(dict, NodeClient()))
+    return json.dumps(app.openapi(), indent=2, sort_keys=True)
+
+
+def build_node(chosen: argparse.Namespace, clock: Clock, store: Store) -> Node:
+    """All parts of a node, with what an earlier process left open settled; raises CannotStart."""
+    name = chosen.node
+    log = _kernel_log(chosen.kernel_log, clock)
+    audit = Audit(clock, chosen.state_dir)
+    ledger = Ledger(name, store)
+    if ledger.strangers():
+        raise CannotStart(f"The state in {chosen.state_dir} belongs to node {', '.join(ledger.strangers())}.")
+    inventory = Inventory.load(name, chosen.inventory)
+    acknowledging = Acknowledging(ledger, clock, log)
+    limits = Limits(name, chosen.allow_xids, chosen.max_active)
+    injecting = Injecting(ledger, clock, log, inventory, xid_table(), limits)
+    taking_back = TakingBack(ledger, clock, _platform(chosen), acknowledging)
+    expiry = Expiry(ledger, clock, injecting, taking_back, acknowledging, audit)
+    allocations = Allocations(chosen.allocations)
+    return Node(name, clock, log, inventory, allocations, ledger, injecting, taking_back, expiry, audit)
+
+
+def _serve_node(chosen: argparse.Namespace) -> None:
+    _check_name(chosen.node)
+    clock = SystemClock(chosen.boot_id_file)
+    _check_boot_id(clock, chosen.boot_id_file)
+    store = _store(chosen.state_dir)
+    node = build_node(chosen, clock, store)
+    node.expiry.turn()
+    why = node.log.why_unusable()
+    if why is not None:
+        print(f"kernel log not usable: {why}; injections will be refused", flush=True)  # noqa: T201 - said at start
+    node.expiry.start()
+    _serve(chosen, node, chosen.node)
+
+
+def _serve_gateway(chosen: argparse.Namespace) -> None:
+    tls = None
+    if chosen.node_ca is not None:
+        try:
+            tls = ssl.create_default_context(cafile=chosen.node_ca)
+        except OSError as error:
+            raise CannotStart(f"--node-ca {chosen.node_ca} can not be used: {error}.") from error
+    client = NodeClient(_token(chosen.token_file), tls)
+    _serve(chosen, Gateway(Roster(chosen.roster).urls, client, chosen.allow_nodes), None)
+
+
+def _serve(chosen: argparse.Namespace, service: Service, node: str | None) -> None:
+    token = _token(chosen.token_file)
+    if (chosen.tls_cert is None) != (chosen.tls_key is None):
+        raise CannotStart("--tls-cert and --tls-key go together.")
+    tls = None if chosen.tls_cert is None else (chosen.tls_cert, chosen.tls_key)
+    if tls is not None:
+        serving.check_tls(*tls)
+    sock = serving.listening(chosen.listen, protected=token is not None and tls is not None)
+    serving.serve(Guard(build_app(service), node, token), sock, tls)
+
+
+def _kernel_log(text: str, clock: Clock) -> KernelLog:
+    kind, _, path = text.partition(":")
+    if kind == "real":
+        return DevKmsg(Path(path or "/dev/kmsg"))
+    if kind == "file" and path:
+        return FileKernelLog(Path(path), clock)
+    raise CannotStart(f"--kernel-log takes `real` or `file:PATH`, not {text!r}.")
+
+
+def _platform(chosen: argparse.Namespace) -> Platform:
+    if chosen.kube_api is None:
+        return NoPlatform()
+    return ClusterPlatform(chosen.node, chosen.kube_api, chosen.kube_token_file, chosen.kube_ca)
+
+
+def _store(folder: Path) -> Store:
+    try:
+        return Store(folder)
+    except OSError as error:
+        raise CannotStart(f"The state directory {folder} can not be used: {error.strerror}.") from error
+
+
+def _token(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotStart(f"The token file {path} can not be read: {error}.") from error
+    if not token:
+        raise CannotStart(f"The token file {path} is empty.")
+    return token
+
+
+def _check_name(node: str) -> None:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", node):
+        raise CannotStart(f"--node takes a name as Kubernetes gives to nodes, not {node!r}.")
+
+
+def _check_boot_id(clock: Clock, path: Path) -> None:
+    try:
+        clock.boot_id()
+    except OSError as error:
+        raise CannotStart(f"The boot id file {path} can not be read: {error.strerror}.") from error
