@@ -1,7 +1,12 @@
 """Requests that were sent: the order for a load, and its samples as columns."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil, isnan, nan
+from typing import overload
 
 from scenario_runner.core.faults import Interval
 
@@ -44,6 +49,43 @@ class Sample:
         return self.ended - self.scheduled
 
 
+class Ascending(Sequence[float]):
+    """Seconds in ascending order, sorted when first looked at: who only judges a ratio never pays for it."""
+
+    def __init__(self, columns: Sequence["array[float]"]) -> None:
+        """Take over columns in which NaN stands for a request that has no such value."""
+        self._columns = columns
+        self._sorted: tuple[float, ...] | None = None
+
+    def _values(self) -> tuple[float, ...]:
+        if self._sorted is None:
+            self._sorted = tuple(sorted(value for column in self._columns for value in column if not isnan(value)))
+            self._columns = ()
+        return self._sorted
+
+    @overload
+    def __getitem__(self, at: int) -> float: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[float]: ...
+    def __getitem__(self, at: int | slice) -> float | Sequence[float]:
+        return self._values()[at]
+
+    def __len__(self) -> int:
+        return len(self._values())
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self._values())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._values() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        return repr(self._values())
+
+
 @dataclass(frozen=True)
 class Selection:
     """The requests whose scheduled start lies in some windows, in figures."""
@@ -52,9 +94,9 @@ class Selection:
     succeeded: int
     pending: int  # scheduled in the windows and not ended yet
     failures: Mapping[str, int]  # reason -> count
-    latencies: tuple[float, ...]  # of successes, seconds, ascending
-    first_tokens: tuple[float, ...]  # of successes, seconds from the scheduled start, ascending
-    late: int  # requests started later than LATE after their schedule
+    latencies: Sequence[float]  # of successes, seconds, ascending
+    first_tokens: Sequence[float]  # of successes, seconds from the scheduled start, ascending
+    late: int  # requests (of those that ended) started later than LATE after their schedule
 
     @property
     def ratio(self) -> float | None:
@@ -64,25 +106,123 @@ class Selection:
 
 LATE = 0.005  # seconds after which a start counts as late for want of our own CPU
 
+_SUCCEEDED, _PENDING, _FAILED = 0, 1, 2  # states of a row; a failure's state is _FAILED + the number of its reason
+_MOST_REASONS = 250  # a state is one byte; a service that answers with ever new texts must not overflow it
+_ALL = 100  # per cent
+OTHER_REASON = f"another reason (beyond the first {_MOST_REASONS})"
+
 
 class Samples:
-    """Samples of one load, kept as columns. Written by one thread, read by any."""
+    """
+    Samples of one load, kept as columns. Written by one thread, read by any.
+
+    A row is made when a request is due and filled when it ended; rows are in the order of their scheduled starts, so
+    that a window is a range of rows.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._scheduled = array("d")
+        self._states = bytearray()
+        self._late = bytearray()
+        self._latencies = array("d")  # NaN: no success (yet)
+        self._first_tokens = array("d")
+        self._reasons: list[str] = []
+        self._ended = 0
 
     def scheduled(self, at: float) -> None:
         """A request is due (and in flight until its sample comes)."""
-        raise NotImplementedError
+        with self._lock:
+            self._insert(at)
 
     def add(self, sample: Sample) -> None:
-        raise NotImplementedError
+        """A request ended: fills the row with the same scheduled start, or makes one if it was never announced."""
+        with self._lock:
+            row = self._pending_row(sample.scheduled)
+            self._ended += 1
+            self._late[row] = sample.started - sample.scheduled > LATE
+            self._states[row] = self._state(sample.reason)
+            if not sample.reason:
+                self._latencies[row] = sample.latency
+                if sample.first_token is not None:
+                    self._first_tokens[row] = sample.first_token - sample.scheduled
 
     def select(self, windows: Sequence[Interval] | None = None) -> Selection:
         """Requests scheduled in any of the windows (None: all of them); each request counts once."""
-        raise NotImplementedError
+        with self._lock:  # only copies of memory in here: the writer must not wait for a count
+            rows = self._rows(windows)
+            states = b"".join(self._states[start:end] for start, end in rows)
+            late = sum(self._late.count(1, start, end) for start, end in rows)
+            latencies = [self._latencies[start:end] for start, end in rows]
+            first_tokens = [self._first_tokens[start:end] for start, end in rows]
+            reasons = tuple(self._reasons)
+        pending = states.count(_PENDING)
+        counts = {reason: states.count(_FAILED + number) for number, reason in enumerate(reasons)}
+        return Selection(
+            total=len(states) - pending,
+            succeeded=states.count(_SUCCEEDED),
+            pending=pending,
+            failures={reason: count for reason, count in counts.items() if count},
+            latencies=Ascending(latencies),
+            first_tokens=Ascending(first_tokens),
+            late=late,
+        )
 
     def __len__(self) -> int:
-        raise NotImplementedError
+        """How many requests ended."""
+        return self._ended
+
+    def _insert(self, at: float) -> int:
+        """Make a pending row; nearly always the last one, for schedules ascend."""
+        row = len(self._scheduled)
+        if row and at < self._scheduled[-1]:
+            row = bisect_right(self._scheduled, at)
+        self._scheduled.insert(row, at)
+        self._states.insert(row, _PENDING)
+        self._late.insert(row, 0)
+        self._latencies.insert(row, nan)
+        self._first_tokens.insert(row, nan)
+        return row
+
+    def _pending_row(self, at: float) -> int:
+        row = bisect_left(self._scheduled, at)
+        while row < len(self._scheduled) and self._scheduled[row] == at:
+            if self._states[row] == _PENDING:
+                return row
+            row += 1
+        return self._insert(at)
+
+    def _state(self, reason: str) -> int:
+        if not reason:
+            return _SUCCEEDED
+        if reason not in self._reasons:
+            if len(self._reasons) >= _MOST_REASONS:
+                reason = OTHER_REASON
+            if reason not in self._reasons:
+                self._reasons.append(reason)
+        return _FAILED + self._reasons.index(reason)
+
+    def _rows(self, windows: Sequence[Interval] | None) -> list[tuple[int, int]]:
+        """Ranges of rows that do not overlap."""
+        if windows is None:
+            return [(0, len(self._scheduled))]
+        rows: list[tuple[int, int]] = []
+        for start, end in sorted(map(self._range, windows)):
+            begin = max(start, rows[-1][1]) if rows else start
+            if begin < end:
+                rows.append((begin, end))
+        return rows
+
+    def _range(self, window: Interval) -> tuple[int, int]:
+        end = len(self._scheduled) if window.end is None else bisect_left(self._scheduled, window.end)
+        return bisect_left(self._scheduled, window.start), end
 
 
 def percentile(ascending: Sequence[float], q: float) -> float | None:
-    """The exact percentile (nearest rank: the smallest value with at least `q` per cent at or below it); None if empty."""
-    raise NotImplementedError
+    """The exact percentile (nearest rank: the smallest value with at least `q` per cent at or below); None if empty."""
+    if not 0 <= q <= _ALL:
+        raise ValueError(f"a percentile lies between 0 and 100, not at {q:g}")
+    if not ascending:
+        return None
+    rank = ceil(round(len(ascending) * q, 6) / _ALL)  # rounded: 99.9 per cent of 1000 is 999, whatever floats say
+    return ascending[max(rank, 1) - 1]
