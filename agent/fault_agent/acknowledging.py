@@ -1,6 +1,6 @@
 """Tells the platform that a GPU is healthy again, once, and never while it may really be broken."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from fault_agent.clock import Clock
 from fault_agent.death import die_at
@@ -14,18 +14,13 @@ from fault_agent.refusal import Refusal
 _OVER = (Phase.ENDING, Phase.ACKNOWLEDGING, Phase.BLOCKED)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Acknowledging:
-    """Finishes the faults of a GPU that are over.
-
-    `_clean_up_to` remembers per boot and GPU how far the ring was already found free of real faults, so
-    that a ring which has since overwritten those records does not count against the GPU.
-    """
+    """Finishes the faults of a GPU that are over."""
 
     ledger: Ledger
     clock: Clock
     log: KernelLog
-    _clean_up_to: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def finish(self, gpu: Gpu, why_wait: str | None) -> None:
         """Bring every fault of the GPU that is over to its end, as far as that is possible now.
@@ -47,13 +42,18 @@ class Acknowledging:
             self._check_then_acknowledge(left, gpu, ring)
 
     def watch(self) -> None:
-        """Look for real faults of GPUs with a fault of ours, while the ring still has them."""
+        """Look for real faults of GPUs with a fault of ours before the ring overwrites them.
+
+        How far it was found clean is kept on disk, so that what is overwritten later does not count against
+        the GPU. That is only needed, and only done, when the ring has moved on by half its length.
+        """
         gpus = {fault.gpu for fault in self.ledger.unfinished() if fault.gpu is not None}
         if not gpus or self.log.why_unusable() is not None:
             return
-        ring = self.log.read()
-        for gpu in gpus:
-            self._remember_if_clean(gpu, ring)
+        with self.ledger.lock:
+            ring = self.log.read()
+            for gpu in gpus:
+                self._remember_if_clean(gpu, ring)
 
     def _finish_without(self, over: list[Fault]) -> None:
         """The acknowledgement comes with the last fault of the GPU; a fault that is blocked stays so."""
@@ -121,8 +121,11 @@ class Acknowledging:
         return None
 
     def _remember_if_clean(self, gpu: Gpu, ring: Ring) -> None:
-        if self._why_not_healthy(gpu, ring) is None:
-            self._clean_up_to[self.clock.boot_id(), gpu.uuid] = ring.next_sequence
+        oldest = 0 if ring.oldest is None else ring.oldest
+        is_urgent = self._first_unseen(gpu) - oldest < (ring.next_sequence - oldest) // 2
+        if is_urgent and self._why_not_healthy(gpu, ring) is None:
+            for fault in self.ledger.unfinished_on(gpu):
+                self.ledger.update(replace(fault, clean_up_to=ring.next_sequence))
 
     def _first_unseen(self, gpu: Gpu) -> int:
         """Where the search for real faults begins: at the first injection after the last acknowledgement."""
@@ -131,7 +134,7 @@ class Acknowledging:
         acknowledged = [fault.acknowledgement.sequence for fault in here if fault.acknowledgement]
         since = max(acknowledged, default=-1)
         first = min((fault.first_sequence for fault in here if fault.first_sequence > since), default=since + 1)
-        return max(first, self._clean_up_to.get((boot, gpu.uuid), 0))
+        return max([first, *(fault.clean_up_to for fault in here)])
 
 
 def _plain(text: str) -> str:

@@ -102,6 +102,7 @@ class Fault:
     end_reason: str | None = None
     ends_as: Literal["recovered", "expired"] = "recovered"
     evidence: Evidence | None = None
+    clean_up_to: int = 0  # below this number the ring is known to hold no real fault of the GPU
     acknowledgement_from: int = 0  # the lowest number its acknowledgement can have in the ring
     acknowledgement: Acknowledgement | None = None
 

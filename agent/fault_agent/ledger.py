@@ -61,6 +61,9 @@ class Ledger:
     def unfinished(self) -> tuple[Fault, ...]:
         return tuple(fault for fault in self.all() if fault.phase in UNFINISHED)
 
+    def unfinished_on(self, gpu: Gpu) -> tuple[Fault, ...]:
+        return tuple(fault for fault in self.unfinished() if fault.on(gpu))
+
     def on(self, gpu: Gpu) -> tuple[Fault, ...]:
         return tuple(fault for fault in self.all() if fault.on(gpu))
 
