@@ -111,3 +111,4 @@ class Report:
     residue: tuple[str, ...] = ()  # what stays and is known to stay: lines in the kernel's ring
     notes: tuple[str, ...] = ()
     version: str = ""
+    host: str = ""  # where the runner ran

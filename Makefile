@@ -1,0 +1,47 @@
+# Everything a contributor or a pipeline needs; no command wants another one to be run before it.
+PYTHON ?= python3
+BIN := .venv/bin
+JOBS ?= auto
+LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+.PHONY: install demo test check generate e2e bench soak lock clean
+
+install: .venv/installed ## make .venv with everything from the lock
+
+.venv/installed: .ci/requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "scenario-runner needs Python 3.11 or newer, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r .ci/requirements.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: install ## a full drill in the lab; prints where the report is
+	$(BIN)/scenario-runner run --lab --kernel-log auto scenarios/xid79-gpu-fell-off-bus.yaml
+
+test: install ## the whole suite, in parallel
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+check: install ## format, lint, types, layers, generated files up to date
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/yamllint --strict scenarios
+	$(BIN)/python -m tests.generate --check
+
+generate: install ## write the generated files anew
+	$(BIN)/python -m tests.generate
+
+bench: install ## speed, as medians of interleaved pairs
+	$(BIN)/python -m tests.bench
+
+soak: install ## repeat the suite until told to stop
+	n=0; while $(MAKE) --no-print-directory test; do n=$$((n + 1)); echo "passed $$n times in a row"; done
+
+lock: install ## pin newer versions of everything
+	$(BIN)/python -m pip install -q uv
+	$(LOCK) pyproject.toml --extra dev -o .ci/requirements.txt
+	echo chaostoolkit | $(LOCK) - -o .ci/requirements-bench.txt
+
+clean: ## take away what was built and installed, reports stay
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
