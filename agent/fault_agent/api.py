@@ -16,11 +16,14 @@ from fault_agent.service import Answer, Service
 from fault_agent.xids import xid_table
 
 _WHY = {
+    400: "the body is not text",
     401: "wrong or missing token",
-    403: "this XID or node is not allowed",
+    403: "this XID, node or host name is not allowed",
     404: "no such fault, GPU or node",
     409: "same key with another body, or a real fault of the GPU was seen",
     410: "taken back before it was injected",
+    411: "a body without a length",
+    413: "the body is too large",
     422: "the request is not valid",
     429: "too many faults or requests",
     500: "a file of the agent is damaged",
@@ -52,7 +55,7 @@ def build_app(service: Service) -> FastAPI:
     app.include_router(_open_routes(service))
     bearer = Depends(HTTPBearer(auto_error=False))  # documents the token; the guard in front checks it
     for router in (_state_routes(service), _fault_routes(service)):
-        app.include_router(router, dependencies=[bearer], responses=_refusals(401, 500, 502))
+        app.include_router(router, dependencies=[bearer], responses=_refusals(401, 403, 411, 413, 429, 500, 502))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _not_routed)
@@ -80,10 +83,12 @@ def _state_routes(service: Service) -> APIRouter:
         state = service.ready()
         return _json(Answer(200 if state.ready else 503, state))
 
-    @router.get("/metrics", response_class=PlainTextResponse)
-    def metrics() -> str:
+    text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+
+    @router.get("/metrics", response_class=Response, responses={200: text})
+    def metrics() -> Response:
         """Counters in the text format of Prometheus."""
-        return service.metrics()
+        return PlainTextResponse(service.metrics())
 
     @router.get("/api/v1/gpus", response_model=messages.GpusReply, responses=_refusals(404, 422))
     def gpus(node_name: Annotated[str | None, Query(max_length=253)] = None) -> Response:
@@ -107,7 +112,7 @@ def _fault_routes(service: Service) -> APIRouter:
         response_model=messages.FaultReply,
         responses={
             200: {"model": messages.FaultReply, "description": "known already, nothing was written again"},
-            **_refusals(403, 404, 409, 410, 422, 429, 503, 507),
+            **_refusals(400, 404, 409, 410, 422, 503, 507),
         },
     )
     def inject_xid(xid: XidNumber, request: messages.InjectRequest, key: Key = None) -> Response:
@@ -126,7 +131,7 @@ def _fault_routes(service: Service) -> APIRouter:
     @router.post(
         "/api/v1/faults/{fault_id}/renew",
         response_model=messages.RenewReply,
-        responses=_refusals(404, 410, 422),
+        responses=_refusals(400, 404, 410, 422),
     )
     def renew_fault(fault_id: FaultId, request: messages.RenewRequest) -> Response:
         """Let a fault live on for `ttl` seconds from now, and learn whether it still does."""
@@ -171,4 +176,6 @@ async def _not_valid(_: Request, error: Exception) -> JSONResponse:
 async def _not_routed(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     codes = {404: "no_such_route", 405: "method_not_allowed"}
-    return _problem(error.status_code, codes.get(error.status_code, "bad_request"), f"{error.detail}.")
+    answer = _problem(error.status_code, codes.get(error.status_code, "bad_request"), f"{error.detail}.")
+    answer.headers.update(error.headers or {})
+    return answer

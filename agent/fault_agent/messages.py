@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from fault_agent.fault import Fault, Status
 from fault_agent.inventory import Holder
@@ -10,7 +10,7 @@ from fault_agent.kernel_log import Kind
 from fault_agent.xids import Action, Severity
 
 DAY = 86400.0
-Seconds = Annotated[StrictInt | StrictFloat, Field(gt=0, le=7 * DAY, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(strict=True, gt=0, le=7 * DAY, allow_inf_nan=False)]
 NodeName = Annotated[StrictStr, Field(min_length=1, max_length=253)]
 
 

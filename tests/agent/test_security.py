@@ -126,11 +126,14 @@ def test_a_request_that_is_no_json_or_has_no_route_gets_an_error_of_the_usual_sh
     node.start()
     answers = [
         node.post("/api/v1/faults/gpu/inject/xid-79", content=b"{", headers={"Content-Type": "application/json"}),
+        node.post("/api/v1/faults/gpu/inject/xid-79", content=b"\xff", headers={"Content-Type": "application/json"}),
         node.get("/nothing"),
         node.get("/api/v1/faults/gpu-1~a/recover"),
     ]
+    assert answers[-1].headers["Allow"] == "POST"
     assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [
         (422, "invalid_request"),
+        (400, "bad_request"),
         (404, "no_such_route"),
         (405, "method_not_allowed"),
     ]
