@@ -54,7 +54,7 @@ def build_app(service: Service) -> FastAPI:
     app = FastAPI(title="fault-agent", version=__version__, docs_url=None, redoc_url=None)
     app.include_router(_open_routes(service))
     bearer = Depends(HTTPBearer(auto_error=False))  # documents the token; the guard in front checks it
-    for router in (_state_routes(service), _fault_routes(service)):
+    for router in (_state_routes(service), _changing_routes(service), _reading_routes(service)):
         app.include_router(router, dependencies=[bearer], responses=_refusals(401, 403, 411, 413, 429, 500, 502))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
@@ -103,7 +103,7 @@ def _state_routes(service: Service) -> APIRouter:
     return router
 
 
-def _fault_routes(service: Service) -> APIRouter:
+def _changing_routes(service: Service) -> APIRouter:
     router = APIRouter(tags=["faults"])
 
     @router.post(
@@ -136,6 +136,12 @@ def _fault_routes(service: Service) -> APIRouter:
     def renew_fault(fault_id: FaultId, request: messages.RenewRequest) -> Response:
         """Let a fault live on for `ttl` seconds from now, and learn whether it still does."""
         return _json(service.renew(fault_id, request))
+
+    return router
+
+
+def _reading_routes(service: Service) -> APIRouter:
+    router = APIRouter(tags=["faults"])
 
     @router.get("/api/v1/faults", responses=_refusals(422))
     def list_faults(active_only: bool = False) -> messages.FaultsReply:  # noqa: FBT001, FBT002 - a query parameter
