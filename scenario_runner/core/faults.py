@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+FAULT_TTL = 60.0  # seconds that a fault outlives its last renewal; the engine renews every quarter of it
+
 
 @dataclass(frozen=True)
 class GpuSeat:

@@ -14,9 +14,11 @@ class Observation:
     One fact about one subject became `value` (it was `was`) at `at`.
 
     Subjects are "node", "pod", "event", "resource", "fault" and "watch". Facts of a node: `ready`
-    ("True"/"False"/"Unknown"), `schedulable` ("true"/"false"), `condition/TYPE`, `label/KEY`, `annotation/KEY`,
-    `boot_id`, `gone`; of a pod: `ready` ("true"/"false"), `phase`, `node`, `deleting`, `restarts`, `waiting`, `gone`;
-    of an event: `reason`; of a resource: `state`, `gone`; of a fault: `status`, `evidence`; of a watch: `gap`.
+    ("True"/"False"/"Unknown"), `schedulable` ("true"/"false"), `condition/TYPE`, `message/TYPE` (of a condition),
+    `label/KEY`, `annotation/KEY`, `boot_id`, `gone`; of a pod: `ready` ("true"/"false"), `phase`, `node`, `deleting`,
+    `restarts`, `waiting`, `uid`, `gone`; of an event, whose name is "KIND/NAME" of the object it is about: `reason`
+    (its message is the detail); of a resource, "KIND/NAME": `state`, `node`, `gone`; of a fault: `status`, `evidence`
+    ("hit": a process of the workload ran into it; "probe": only an exec probe did); of a watch: `gap`.
     A fact that vanished has the value "".
     """
 
@@ -41,12 +43,15 @@ class ObservationLog:
         self._all: list[Observation] = []
         self._latest: dict[tuple[str, str, str], Observation] = {}
 
-    def note(self, subject: str, name: str, fact: str, value: str, *, detail: str = "", initial: bool = False) -> None:
-        """Add an observation if the fact's value differs from the latest one."""
+    def note(
+        self, subject: str, name: str, fact: str, value: str, *,
+        detail: str = "", initial: bool = False, repeat: bool = False,
+    ) -> None:  # fmt: skip
+        """Add an observation if the fact's value differs from the latest one; with `repeat` in any case."""
         key = (subject, name, fact)
         with self._lock:
             before = self._latest.get(key)
-            if before is not None and before.value == value:
+            if before is not None and before.value == value and not repeat:
                 return
             seen = Observation(
                 self._clock.monotonic(), self._clock.now(), subject, name, fact, value,

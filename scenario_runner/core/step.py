@@ -152,6 +152,7 @@ class Context:
     changing: Callable[[Undo], AbstractContextManager[Act]]
     take_back: Callable[[str], Finding]  # step id -> waits until what that step changed is taken back and gone
     progress: Callable[[str], None]  # one short line for the live view
+    background: bool = False  # return as soon as it has begun; `Step.finish` says later what came of it
 
     def target(self, name: str) -> Target:
         return self.plan.targets[name]
@@ -178,6 +179,14 @@ class Step(BaseModel):
         return cls.__module__.rpartition(".")[2]
 
     def run(self, ctx: Context) -> Finding:
+        raise NotImplementedError
+
+    def finish(self, ctx: Context) -> Finding:
+        """
+        What came of a step in the background: asked once, when it was joined or when the steps are over.
+
+        Its load has sent everything by then. Raise like `run`.
+        """
         raise NotImplementedError
 
     def longest(self, timeout: float) -> float:

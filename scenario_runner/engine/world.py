@@ -1,0 +1,68 @@
+"""
+The outside of one run, put together by the app or by a test.
+
+    claim = claim.take(state_dir, run_dir, card, UNDOS)        # Refused, Orphaned
+    world = World(run_id=..., backend="lab demo", clocks=Clocks.system(bell, stop), bell=bell, stop=stop,
+                  cluster=..., agent=..., loads=..., journal=claim.journal, run_dir=run_dir, listeners=(...),)
+    report = signals.supervise(stop, lambda: runner.run(plan, world, Settings()))
+    claim.release()
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scenario_runner.core.clock import Bell, Clock, Stop, SystemClock
+from scenario_runner.core.events import Event
+from scenario_runner.core.faults import FAULT_TTL
+from scenario_runner.core.ports import Agent, Cluster, LoadSource, Watch
+from scenario_runner.engine.beats import Beats, ThreadBeats
+from scenario_runner.engine.claim import ClusterClaim, LocalOnly
+from scenario_runner.engine.journal import Journal
+
+REMEDIATIONS = (
+    Watch("janitor.dgxc.nvidia.com/v1alpha1/rebootnodes"),
+    Watch("janitor.dgxc.nvidia.com/v1alpha1/gpuresets"),
+)
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """The clock of the steps ends with the stop latch, that of the undo never; `always` is the latter with a grace."""
+
+    steps: Clock
+    undo: Clock
+
+    @classmethod
+    def system(cls, bell: Bell, stop: Stop) -> "Clocks":
+        return cls(SystemClock(bell, stop), SystemClock(bell))
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything a run touches."""
+
+    run_id: str
+    backend: str  # in words: "lab demo"
+    clocks: Clocks
+    bell: Bell
+    stop: Stop
+    cluster: Cluster
+    agent: Agent
+    loads: LoadSource
+    journal: Journal
+    run_dir: Path
+    listeners: tuple[Callable[[Event], None], ...] = ()
+    beats: Beats = field(default_factory=ThreadBeats)
+    claim: ClusterClaim = field(default_factory=LocalOnly)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run does with its time. Seconds."""
+
+    grace: float = 60.0  # for `always` steps and evidence once the run was asked to stop
+    ttl: float = FAULT_TTL
+    tick: float = 0.25
+    sync: float = 15.0  # for the first complete list of each watch
+    remediations: tuple[Watch, ...] = REMEDIATIONS
