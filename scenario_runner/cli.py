@@ -1,0 +1,175 @@
+"""The command line: options and help texts; what a command does is in `app`, imported when it is needed."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+PATHS = click.Path(path_type=Path)
+
+
+def _variables(command: C) -> C:
+    """The options that set variables of a scenario."""
+    for option in (
+        click.option("--vars-file", type=PATHS, multiple=True, help="YAML file with a mapping of variables."),
+        click.option("--var", "variables", multiple=True, metavar="K=V", help="Set a variable: --var calm=3s."),
+    ):
+        command = option(command)
+    return command
+
+
+def _lab(command: C) -> C:
+    """The options that choose a lab."""
+    for option in (
+        click.option("--lab-name", default="default", show_default=True, help="Which kept lab to use."),
+        click.option(
+            "--kernel-log",
+            type=click.Choice(["file", "real", "auto"]),
+            default="file",
+            show_default=True,
+            help="Where a lab that is started now writes faults: files, or this machine's real /dev/kmsg (root only, "
+            "refused beside a real kubelet or NVIDIA driver). auto: real where that is allowed.",
+        ),
+        click.option(
+            "--lab", "use_lab", is_flag=True, help="Run in the lab: the kept one if it is up, else a new one."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="scenario-runner", prog_name="scenario-runner")
+def main() -> None:
+    """
+    Fault drills for Kubernetes clusters that serve models from GPUs.
+
+    A scenario is a YAML file: make a node report a GPU fault, keep requests flowing, assert how many succeed, wait
+    until the platform has healed itself. Everything that was changed is taken back, whatever happens.
+
+    \b
+    First steps:
+      scenario-runner steps                            what a scenario can do
+      scenario-runner lint scenarios/                  is this file right?
+      scenario-runner plan --lab FILE                  what exactly would happen
+      scenario-runner run --lab FILE                   a drill in a cluster on this machine
+
+    \b
+    Exit codes: 0 passed, 1 failed (the system under test is to blame), 2 bad scenario or usage,
+    3 broken or refused (we are), 4 something is left to undo, 130 interrupted.
+    """
+
+
+@main.command()
+@click.argument("paths", type=PATHS, nargs=-1, required=True, metavar="FILE|FOLDER...")
+@_lab
+@_variables
+@click.option("--tag", "tags", multiple=True, help="Only scenarios with this tag (any of several).")
+@click.option("--skip-tag", "skip_tags", multiple=True, help="Not the scenarios with this tag.")
+@click.option("--report-dir", type=PATHS, default=Path("reports"), show_default=True, help="Where runs write.")
+@click.option("--junit", type=PATHS, help="Also write one JUnit file of all scenarios here.")
+@click.option("--seed", type=int, help="Seed of `pick: random`; the report of a run names the one it had.")
+def run(**options: Any) -> None:
+    """Run scenarios one after the other: in a folder, its *.yaml files in order of their names."""
+    from scenario_runner import app
+
+    sys.exit(app.run(app.RunOptions(**options)))
+
+
+@main.command()
+@click.argument("paths", type=PATHS, nargs=-1, required=True, metavar="FILE|FOLDER...")
+@_variables
+@click.option("--json", "as_json", is_flag=True, help="Problems as JSON, one object a line.")
+def lint(paths: tuple[Path, ...], as_json: bool, **sources: Any) -> None:
+    """Check scenario files without any cluster: everything that is wrong, with line and column."""
+    from scenario_runner import app
+
+    sys.exit(app.lint(paths, app.Sources(**sources), as_json=as_json))
+
+
+@main.command()
+@click.argument("path", type=PATHS, metavar="FILE")
+@_lab
+@_variables
+@click.option("--seed", type=int, help="Seed of `pick: random`.")
+def plan(**options: Any) -> None:
+    """Show what a run would do: targets resolved, budgets, what will be changed. Nothing is touched."""
+    from scenario_runner import app
+
+    sys.exit(app.plan(app.PlanOptions(**options)))
+
+
+@main.command()
+@click.argument("kind", required=False)
+def steps(kind: str | None) -> None:
+    """List the kinds of steps, or show one kind's page."""
+    from scenario_runner import app
+
+    sys.exit(app.show_steps(kind))
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors: `# yaml-language-server: $schema=...`."""
+    from scenario_runner import app
+
+    sys.exit(app.show_schema())
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="The whole table, with the evidence for each row.")
+def xids(as_json: bool) -> None:
+    """Show the table of NVIDIA XIDs: meaning, severity, what the platform is expected to do."""
+    from scenario_runner import app
+
+    sys.exit(app.show_xids(as_json=as_json))
+
+
+@main.command()
+@click.argument("run_id", required=False, metavar="[RUN]")
+@click.option("--all", "everything", is_flag=True, help="Every run that left something.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def recover(run_id: str | None, everything: bool, yes: bool) -> None:
+    """Take back what a run left that was killed. Without RUN: list such runs."""
+    from scenario_runner import app
+
+    sys.exit(app.recover(run_id, everything=everything, yes=yes))
+
+
+@main.group()
+def lab() -> None:
+    """Keep a lab: a small cluster of real processes on this machine, for drills without GPUs."""
+
+
+@lab.command()
+@_lab
+@click.option("--json", "as_json", is_flag=True, help="What the lab is and where, as JSON.")
+def up(use_lab: bool, lab_name: str, kernel_log: str, as_json: bool) -> None:
+    """Start a lab that stays until `lab down`; prints its KUBECONFIG."""
+    from scenario_runner import app
+
+    del use_lab
+    sys.exit(app.lab_up(lab_name, kernel_log, as_json=as_json))
+
+
+@lab.command()
+@click.option("--lab-name", default="default", show_default=True, help="Which kept lab.")
+def down(lab_name: str) -> None:
+    """End a kept lab and everything in it."""
+    from scenario_runner import app
+
+    sys.exit(app.lab_down(lab_name))
+
+
+@lab.command()
+@click.option("--lab-name", default="default", show_default=True, help="Which kept lab.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def status(lab_name: str, as_json: bool) -> None:
+    """Say whether a lab is up, and what runs in it."""
+    from scenario_runner import app
+
+    sys.exit(app.lab_status(lab_name, as_json=as_json))
