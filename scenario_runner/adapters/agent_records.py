@@ -1,0 +1,52 @@
+"""The agents' JSON as values of the domain; each function raises KeyError, TypeError or ValueError on another shape."""
+
+from typing import Any
+
+from scenario_runner.core.faults import FaultList, FaultRecord, GpuSeat, KernelRecord
+
+
+def gpu_seats(answer: Any) -> tuple[GpuSeat, ...]:
+    return tuple(map(_gpu_seat, answer["gpus"]))
+
+
+def fault_list(answer: Any) -> FaultList:
+    unreachable = (f"{one['node']}: {one['reason']}" for one in answer["unreachable"])
+    return FaultList(tuple(map(fault_record, answer["faults"])), tuple(unreachable))
+
+
+def fault_record(record: Any) -> FaultRecord:
+    target = record.get("target") or {}
+    return FaultRecord(
+        fault_id=record["fault_id"],
+        status=record["status"],
+        xid=int(record.get("xid") or 0),  # a tombstone has none
+        node=target.get("node") or record["fault_id"].partition("~")[0],
+        gpu_index=_or(target.get("gpu_index"), -1),
+        gpu_uuid=target.get("gpu_uuid") or "",
+        pci=target.get("pci") or "",
+        injected_at=record.get("injected_at") or "",
+        ended_at=record.get("ended_at") or "",
+        end_reason=record.get("end_reason") or "",
+        evidence=_kernel_record(record.get("evidence")),
+    )
+
+
+def renewed(answer: Any) -> FaultRecord:
+    """The answer to a renewal: only the fault's status and end are known from it."""
+    fault_id: str = answer["fault_id"]
+    return FaultRecord(fault_id, answer["state"], 0, fault_id.partition("~")[0], ended_at=answer["ended_at"] or "")
+
+
+def _gpu_seat(gpu: Any) -> GpuSeat:
+    held_by = tuple(f"{holder['namespace']}/{holder['pod']}" for holder in gpu["held_by"])
+    return GpuSeat(gpu["index"], gpu["uuid"], gpu["pci"], held_by)
+
+
+def _kernel_record(evidence: Any) -> KernelRecord | None:
+    if evidence is None:
+        return None
+    return KernelRecord(evidence["kernel_log"], evidence["sequence"], evidence["text"])
+
+
+def _or(value: int | None, otherwise: int) -> int:
+    return otherwise if value is None else value

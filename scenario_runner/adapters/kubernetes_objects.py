@@ -1,0 +1,147 @@
+"""Kubernetes JSON as the small pictures of `core.states`, and the paths under which objects are found."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from scenario_runner.core.states import (
+    Condition,
+    EventState,
+    NodeState,
+    PodState,
+    ResourceState,
+    ServiceState,
+    State,
+    WorkloadState,
+)
+
+Json = Any
+
+WORKLOAD_KINDS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
+
+
+def node_state(raw: Json) -> NodeState:
+    metadata, status = raw["metadata"], raw.get("status") or {}
+    return NodeState(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        unschedulable=bool((raw.get("spec") or {}).get("unschedulable")),
+        conditions={one["type"]: _condition(one) for one in status.get("conditions") or ()},
+        labels=metadata.get("labels") or {},
+        annotations=metadata.get("annotations") or {},
+        boot_id=(status.get("nodeInfo") or {}).get("bootID", ""),
+    )
+
+
+def pod_state(raw: Json) -> PodState:
+    metadata, status = raw["metadata"], raw.get("status") or {}
+    containers = status.get("containerStatuses") or []
+    conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    return PodState(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        node=(raw.get("spec") or {}).get("nodeName") or "",
+        phase=status.get("phase") or "Pending",
+        ready=conditions.get("Ready") == "True",
+        deleting="deletionTimestamp" in metadata,
+        restarts=sum(one.get("restartCount", 0) for one in containers),
+        waiting=next(filter(None, map(_waiting, containers)), ""),
+        exit_code=next((code for code in map(_exit_code, containers) if code is not None), None),
+        labels=metadata.get("labels") or {},
+    )
+
+
+def event_state(raw: Json) -> EventState:
+    about = raw.get("involvedObject") or {}
+    return EventState(
+        namespace=raw["metadata"]["namespace"],
+        name=raw["metadata"]["name"],
+        uid=raw["metadata"]["uid"],
+        kind=about.get("kind", ""),
+        object_name=about.get("name", ""),
+        reason=raw.get("reason") or "",
+        message=raw.get("message") or "",
+        type=raw.get("type") or "Normal",
+        count=raw.get("count") or 1,
+    )
+
+
+def resource_state(raw: Json) -> ResourceState:
+    """`state` is the newest condition that holds, e.g. "NodeReady", or "NodeReady=False" where none does."""
+    metadata, status = raw["metadata"], raw.get("status") or {}
+    conditions = sorted(
+        status.get("conditions") or (),
+        key=lambda one: (one["status"] == "True", one.get("lastTransitionTime") or ""),
+    )
+    newest = conditions[-1] if conditions else None
+    return ResourceState(
+        kind=raw.get("kind", ""),
+        namespace=metadata.get("namespace", ""),
+        name=metadata["name"],
+        uid=metadata["uid"],
+        node=(raw.get("spec") or {}).get("nodeName") or "",
+        state="" if newest is None else newest["type"] + ("" if newest["status"] == "True" else f"={newest['status']}"),
+    )
+
+
+def workload_state(kind: str, raw: Json) -> WorkloadState:
+    metadata, spec = raw["metadata"], raw["spec"]
+    wanted = (raw.get("status") or {}).get("desiredNumberScheduled", 0) if kind == "daemonset" else spec.get("replicas")
+    replicas = 1 if wanted is None else int(wanted)
+    selector = selector_text(spec.get("selector") or {})
+    return WorkloadState(kind, metadata["namespace"], metadata["name"], metadata["uid"], replicas, selector)
+
+
+def service_state(raw: Json) -> ServiceState:
+    """Each port under its name and under its number as text; `cluster_ip` is "" for a headless service."""
+    spec, ports = raw["spec"], {}
+    for port in spec.get("ports") or ():
+        ports[str(port["port"])] = int(port["port"])
+        if port.get("name"):
+            ports[port["name"]] = int(port["port"])
+    address = spec.get("clusterIP") or ""
+    name = raw["metadata"]["name"]
+    return ServiceState(raw["metadata"]["namespace"], name, "" if address == "None" else address, ports)
+
+
+def selector_text(selector: Mapping[str, Json]) -> str:
+    """A LabelSelector in the one-line form that lists take: "app=web,tier in (a,b)"."""
+    words = {
+        "In": "{key} in ({values})",
+        "NotIn": "{key} notin ({values})",
+        "Exists": "{key}",
+        "DoesNotExist": "!{key}",
+    }
+    parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
+    for one in selector.get("matchExpressions") or ():
+        parts.append(words[one["operator"]].format(key=one["key"], values=",".join(one.get("values") or ())))
+    return ",".join(parts)
+
+
+def to_state(what: str) -> Callable[[Json], State]:
+    """What turns the JSON of a watch's objects into states."""
+    known: dict[str, Callable[[Json], State]] = {"nodes": node_state, "pods": pod_state, "events": event_state}
+    return known.get(what, resource_state)
+
+
+def list_path(what: str, namespace: str = "") -> str:
+    """The path of a list: of "nodes", "pods", "events", or of a custom resource "group/version/plural"."""
+    group_version, _, plural = what.rpartition("/")
+    root = f"/apis/{group_version}" if group_version else "/api/v1"
+    return f"{root}/namespaces/{namespace}/{plural}" if namespace else f"{root}/{plural}"
+
+
+def _condition(raw: Json) -> Condition:
+    return Condition(raw["status"], raw.get("reason") or "", raw.get("message") or "")
+
+
+def _waiting(container: Json) -> str:
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    return str(waiting.get("reason") or "")
+
+
+def _exit_code(container: Json) -> int | None:
+    for state in (container.get("state") or {}, container.get("lastState") or {}):
+        if "terminated" in state:
+            return int(state["terminated"]["exitCode"])
+    return None
