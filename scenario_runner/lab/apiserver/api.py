@@ -1,0 +1,238 @@
+"""The verbs of the API on the store, without HTTP: what the routes and the controllers both call."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import uuid4
+
+from scenario_runner.lab.apiserver import failures
+from scenario_runner.lab.apiserver.defaults import Defaults
+from scenario_runner.lab.apiserver.deletion import Deletion, delete
+from scenario_runner.lab.apiserver.objects import Clock, Json, Key, clone, is_going, timestamp
+from scenario_runner.lab.apiserver.resources import Catalog, Target
+from scenario_runner.lab.apiserver.schema import Schemas
+from scenario_runner.lab.apiserver.store import Store
+from scenario_runner.lab.apiserver.validation import validate
+from scenario_runner.lab.apiserver.views import shown, stored
+
+NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+# The server's own fields, which a client can not change.
+_SYSTEM_FIELDS = (
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "namespace",
+    "name",
+    "generateName",
+    "generation",
+)
+_WITHOUT_GENERATION = frozenset(
+    {"Node", "Namespace", "Service", "Lease", "ConfigMap", "Secret", "Event", "Endpoints", "ServiceAccount"}
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """`dry_run` stores nothing; `strict` refuses unknown fields instead of dropping them."""
+
+    dry_run: bool = False
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Api:
+    """Creates, changes and deletes objects by the rules of the real server."""
+
+    store: Store
+    catalog: Catalog
+    schemas: Schemas
+    defaults: Defaults
+    now: Clock
+
+    @classmethod
+    def empty(cls, now: Clock, eviction_after: int = 300, history: int = 2000) -> "Api":
+        """An API without objects and without controllers; `eviction_after` is in seconds."""
+        catalog = Catalog.load()
+        return cls(Store(history), catalog, Schemas(catalog.definitions), Defaults(eviction_after), now)
+
+    def at(self, plural: str, namespace: str = "", name: str = "", sub: str = "") -> Target:
+        """A target among the built-in resources."""
+        return Target(self.catalog.builtin(plural), namespace, name, sub)
+
+    def find(self, at: Target) -> Json | None:
+        return self.store.get(at.key)
+
+    def get(self, at: Target) -> Json:
+        """The stored object. Raises ApiError (404)."""
+        found = self.store.get(at.key)
+        if found is None:
+            raise failures.not_found(at.resource.plural, at.resource.group, at.name)
+        return found
+
+    def select(self, plural: str, namespace: str = "") -> list[Json]:
+        return self.store.select(self.catalog.builtin(plural).storage_group, plural, namespace)
+
+    # Create
+
+    def create(self, at: Target, body: Json, options: Options = Options()) -> Json:
+        """Store a new object and return it.
+
+        Raises ApiError: 400, 403 (namespace is going), 404 (no such namespace), 409 (exists), 422.
+        """
+        obj = self._decoded(at, clone(body), options)
+        meta = obj["metadata"]
+        if not meta.get("name") and meta.get("generateName"):
+            meta["name"] = meta["generateName"] + "".join(secrets.choice(NAME_ALPHABET) for _ in range(5))
+        at = Target(at.resource, at.namespace, meta.get("name", ""))
+        if at.resource.namespaced:
+            self._require_namespace(at)
+        self._prepare_new(at, obj)
+        validate(at.resource, obj)
+        if self.find(at) is not None:
+            raise failures.already_exists(at.resource.plural, at.resource.group, at.name)
+        return obj if options.dry_run else self.store.put(at.key, obj)
+
+    def _require_namespace(self, at: Target) -> None:
+        namespace = self.store.get(Key("", "namespaces", "", at.namespace))
+        if namespace is None:
+            raise failures.not_found("namespaces", "", at.namespace)
+        if is_going(namespace):
+            why = f"unable to create new content in namespace {at.namespace} because it is being terminated"
+            message = f"namespace {at.namespace} is being terminated"
+            cause = {"reason": "NamespaceTerminating", "message": message, "field": "metadata.namespace"}
+            raise failures.forbidden(at.resource.plural, at.name, why, [cause])
+
+    def _prepare_new(self, at: Target, obj: Json) -> None:
+        meta = obj["metadata"]
+        for name in ("resourceVersion", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"):
+            meta.pop(name, None)
+        meta |= {"uid": str(uuid4()), "creationTimestamp": timestamp(self.now())}
+        if at.resource.kind not in _WITHOUT_GENERATION:
+            meta["generation"] = 1
+        if at.resource.has("status") and at.resource.kind != "Node":  # a kubelet registers with its status
+            obj.pop("status", None)
+        self.defaults.fill(at.resource.kind, obj)
+        self.defaults.admit(at.resource.kind, obj)
+        if at.resource.kind == "Service":
+            self._give_address(obj["spec"])
+
+    def _give_address(self, spec: Json) -> None:
+        taken = {service["spec"].get("clusterIP") for service in self.select("services")}
+        free = (f"10.96.{number // 250}.{number % 250 + 1}" for number in range(1, 60000))
+        if spec["type"] != "ExternalName":
+            spec.setdefault("clusterIP", next(address for address in free if address not in taken))
+            spec.setdefault("clusterIPs", [spec["clusterIP"]])
+
+    # Change
+
+    def change(self, at: Target, edit: Callable[[Json], Json], options: Options = Options()) -> Json:
+        """Replace an object by what `edit` makes of a copy, as the target's subresource allows.
+
+        Raises ApiError: 400, 404, 409 (stale resourceVersion, other uid), 422, and whatever `edit` raises.
+        """
+        old = self.get(at)
+        new = stored(at, self._decoded(at, edit(clone(shown(at, old))), options), old)
+        new = self._carried_over(at, old, new)
+        if at.sub != "status":
+            self.defaults.fill(at.resource.kind, new)
+            if "generation" in new["metadata"] and _wanted(new) != _wanted(old):
+                new["metadata"]["generation"] += 1
+            validate(at.resource, new, old)
+        if options.dry_run:
+            return new
+        new = self.store.put(at.key, new)
+        if is_going(new) and not new["metadata"].get("finalizers"):
+            self._finish_deletion(at, new)
+        return new
+
+    def _finish_deletion(self, at: Target, obj: Json) -> None:
+        still_waits = obj["metadata"].get("deletionGracePeriodSeconds") or obj.get("spec", {}).get("finalizers")
+        if not still_waits:
+            self.store.remove(at.key)
+
+    def _carried_over(self, at: Target, old: Json, new: Json) -> Json:
+        before, meta = old["metadata"], new["metadata"]
+        version = meta.get("resourceVersion")
+        if version and version != before["resourceVersion"]:
+            why = "the object has been modified; please apply your changes to the latest version and try again"
+            raise failures.conflict(at.resource.plural, at.resource.group, at.name, why)
+        if meta.get("uid", before["uid"]) != before["uid"]:
+            why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {before['uid']}"
+            raise failures.conflict(at.resource.plural, at.resource.group, at.name, why)
+        if meta.get("name", at.name) != at.name:
+            message = f"the name of the object ({meta['name']}) does not match the name on the URL ({at.name})"
+            raise failures.bad_request(message)
+        for field in _SYSTEM_FIELDS:
+            meta.pop(field, None)
+            if field in before:
+                meta[field] = before[field]
+        if at.sub == "status":
+            return _with_status(at, old, new)
+        if at.resource.has("status"):
+            new.pop("status", None)
+            new |= {"status": old["status"]} if "status" in old else {}
+        return new
+
+    # Delete
+
+    def delete(self, at: Target, wanted: Deletion = Deletion()) -> Json:  # noqa: B008 - frozen
+        """Delete an object, or begin to; returns its last state, or the state in which it waits.
+
+        Raises ApiError: 404, 409 (precondition).
+        """
+        return delete(self.store, at, self.get(at), wanted, self.now())
+
+    # Reading what a client sent
+
+    def _decoded(self, at: Target, obj: Json, options: Options) -> Json:
+        resource = at.resource
+        version, kind = ("autoscaling/v1", "Scale") if at.sub == "scale" else (resource.api_version, resource.kind)
+        if obj.setdefault("kind", kind) != kind or obj.setdefault("apiVersion", version) != version:
+            sent, wanted = f"{obj['apiVersion']}, Kind={obj['kind']}", f"{version}, Kind={kind}"
+            raise failures.bad_request(f"the object provided is unrecognized: got {sent}, expected {wanted}")
+        if not isinstance(obj.setdefault("metadata", {}), dict):
+            raise failures.bad_request("metadata must be an object")
+        if resource.namespaced and obj["metadata"].setdefault("namespace", at.namespace) != at.namespace:
+            raise failures.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+        obj["metadata"].pop("managedFields", None)
+        self._check_schema(at, obj, options)
+        return stored(at, obj, None) if at.sub != "scale" else obj
+
+    def _check_schema(self, at: Target, obj: Json, options: Options) -> None:
+        schema = self.catalog.scale_schema() if at.sub == "scale" else at.resource.schema
+        findings = self.schemas.walk(obj, schema)
+        if findings.mistyped and not at.resource.is_custom:
+            kind, version = at.resource.kind, at.resource.version
+            message = f'{kind} in version "{version}" cannot be handled as a {kind}: {findings.mistyped[0]}'
+            raise failures.bad_request(message)
+        problems = [(text.split(" ")[0], "FieldValueTypeInvalid", text) for text in findings.mistyped]
+        if problems := problems + findings.problems:
+            name = obj["metadata"].get("name", "")
+            raise failures.invalid(at.resource.kind, at.resource.group, name, problems)
+        if findings.unknown and options.strict:
+            unknown = ", ".join(f'unknown field "{field}"' for field in findings.unknown)
+            message = f'{at.resource.kind} in version "{at.resource.version}" cannot be handled'
+            raise failures.bad_request(f"{message} as a {at.resource.kind}: strict decoding error: {unknown}")
+
+
+def _wanted(obj: Json) -> Json:
+    """The part of an object that counts as intent; a Deployment's annotations go down to its replica sets."""
+    wanted = {name: value for name, value in obj.items() if name not in {"metadata", "status"}}
+    if obj["kind"] == "Deployment":
+        wanted["annotations"] = obj["metadata"].get("annotations") or {}
+    return wanted
+
+
+def _with_status(at: Target, old: Json, new: Json) -> Json:
+    """A status write leaves the rest alone; for pods and nodes it may carry labels and annotations."""
+    kept: Json = clone(old)
+    kept["status"] = new.get("status") or {}
+    if at.resource.kind in {"Pod", "Node"}:
+        for field in ("labels", "annotations"):
+            kept["metadata"].pop(field, None)
+            if field in new["metadata"]:
+                kept["metadata"][field] = new["metadata"][field]
+    return kept

@@ -1,0 +1,68 @@
+"""Deleting: preconditions, grace of bound pods, finalizers, and the choice what happens to dependents."""
+
+from dataclasses import dataclass
+
+from scenario_runner.lab.apiserver import failures
+from scenario_runner.lab.apiserver.objects import Json, clone, dig, is_finished, is_going, timestamp
+from scenario_runner.lab.apiserver.resources import Target
+from scenario_runner.lab.apiserver.store import Store
+
+# What the garbage collector works off before an object may go, by propagation policy.
+PROPAGATION = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """DeleteOptions: grace in seconds (None: the pod's own), preconditions, propagation policy."""
+
+    grace: int | None = None
+    uid: str | None = None
+    version: str | None = None
+    propagation: str = "Background"
+    dry_run: bool = False
+
+
+def delete(store: Store, at: Target, obj: Json, wanted: Deletion, now: float) -> Json:
+    """Remove an object, or mark it as going where a kubelet or a finalizer still has work to do.
+
+    Raises ApiError (409) where a precondition does not hold.
+    """
+    _check_preconditions(at, obj, wanted)
+    going = clone(obj)
+    meta = going["metadata"]
+    grace = _grace(at, obj, wanted)
+    if is_going(obj):
+        grace = min(grace, meta.get("deletionGracePeriodSeconds") or 0)
+    elif finalizer := PROPAGATION.get(wanted.propagation):
+        meta["finalizers"] = [*(meta.get("finalizers") or []), finalizer]
+    waits = grace > 0 or meta.get("finalizers") or dig(obj, "spec.finalizers")
+    if not waits:
+        return obj if wanted.dry_run else store.remove(at.key)
+    if not is_going(obj):
+        meta["deletionTimestamp"] = timestamp(now + grace)
+        if "generation" in meta:
+            meta["generation"] += 1
+    meta["deletionGracePeriodSeconds"] = grace
+    if at.resource.kind == "Namespace":
+        going["status"]["phase"] = "Terminating"
+    return going if wanted.dry_run else store.put(at.key, going)
+
+
+def _check_preconditions(at: Target, obj: Json, wanted: Deletion) -> None:
+    meta = obj["metadata"]
+    for what, expected, actual in (
+        ("UID", wanted.uid, meta["uid"]),
+        ("ResourceVersion", wanted.version, meta["resourceVersion"]),
+    ):
+        if expected is not None and expected != actual:
+            why = f"Precondition failed: {what} in precondition: {expected}, {what} in object meta: {actual}"
+            raise failures.conflict(at.resource.plural, at.resource.group, at.name, why)
+
+
+def _grace(at: Target, obj: Json, wanted: Deletion) -> int:
+    """Only a pod that a kubelet runs is given time."""
+    if at.resource.kind != "Pod" or not obj["spec"].get("nodeName") or is_finished(obj):
+        return 0
+    if wanted.grace is not None:
+        return max(wanted.grace, 0)
+    return int(obj["spec"].get("terminationGracePeriodSeconds") or 0)

@@ -1,0 +1,117 @@
+"""Reads one HTTP request: which resource it is about, its body, its options."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from starlette.requests import Request
+
+from scenario_runner.lab.apiserver.api import Options
+from scenario_runner.lab.apiserver.deletion import Deletion
+from scenario_runner.lab.apiserver.failures import (
+    bad_request,
+    no_such_path,
+    not_in_the_lab,
+    unsupported_media,
+)
+from scenario_runner.lab.apiserver.objects import Json
+from scenario_runner.lab.apiserver.resources import Catalog, Target
+
+_PATH = re.compile(
+    r"^/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))"
+    r"(?:/namespaces/(?P<namespace>[^/]+)(?=/(?!(?:status|finalize)$)))?"
+    r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+)(?:/(?P<sub>.+))?)?$"
+)
+_LEFT_OUT = {"exec": "exec", "attach": "attach", "portforward": "port-forward", "proxy": "the proxy subresource"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request with its body read and its path understood."""
+
+    method: str
+    at: Target
+    query: dict[str, str]
+    accept: str
+    media_type: str
+    body: Any
+
+    @property
+    def options(self) -> Options:
+        return Options(self.query.get("dryRun") == "All", self.query.get("fieldValidation") == "Strict")
+
+    def number(self, name: str) -> int:
+        """A query parameter as a number, 0 where it is absent. Raises ApiError (400)."""
+        text = self.query.get(name) or "0"
+        if not text.isdecimal():
+            raise bad_request(f"invalid value for {name}: {text!r}")
+        return int(text)
+
+    def says(self, name: str) -> bool:
+        return self.query.get(name) in {"1", "true"}
+
+    def object_body(self) -> Json:
+        if not isinstance(self.body, dict):
+            raise bad_request("the request must carry one object")
+        return self.body
+
+    def deletion(self) -> Deletion:
+        """DeleteOptions from the body, and the same from the query, which wins."""
+        body = self.body if isinstance(self.body, dict) else {}
+        preconditions = body.get("preconditions") or {}
+        grace = body.get("gracePeriodSeconds")
+        if "gracePeriodSeconds" in self.query:
+            grace = self.number("gracePeriodSeconds")
+        policy = self.query.get("propagationPolicy") or body.get("propagationPolicy")
+        if body.get("orphanDependents") or self.says("orphanDependents"):
+            policy = "Orphan"
+        return Deletion(
+            grace,
+            preconditions.get("uid"),
+            preconditions.get("resourceVersion"),
+            policy or "Background",
+            dry_run=self.options.dry_run or "All" in (body.get("dryRun") or []),
+        )
+
+
+async def read_call(request: Request, catalog: Catalog) -> Call:
+    """Raises ApiError: 400 (unreadable body), 404 (no such resource), 415 (protobuf), 501 (left out)."""
+    at = _target(request.url.path.rstrip("/"), catalog)
+    media_type = request.headers.get("content-type", "").split(";")[0].strip()
+    raw = await request.body()
+    if "protobuf" in media_type or "cbor" in media_type or raw[:4] == b"k8s\0":
+        raise unsupported_media("application/json, application/yaml")
+    if media_type.startswith("application/apply-patch"):
+        raise not_in_the_lab("server-side apply")
+    query = dict(request.query_params)
+    accept = request.headers.get("accept", "")
+    return Call(request.method, at, query, accept, media_type, _parsed(raw, media_type))
+
+
+def _target(path: str, catalog: Catalog) -> Target:
+    found = _PATH.match(path)
+    if not found:
+        raise no_such_path()
+    group, version = found["group"] or "", found["core"] or found["version"]
+    if group == "rbac.authorization.k8s.io":
+        raise not_in_the_lab("RBAC: every caller may do everything")
+    resource = catalog.find(group, version, found["plural"])
+    sub = found["sub"] or ""
+    if resource is None:
+        raise no_such_path()
+    if sub.split("/")[0] in _LEFT_OUT:
+        raise not_in_the_lab(_LEFT_OUT[sub.split("/")[0]])
+    if sub and not resource.has(sub):
+        raise no_such_path()
+    return Target(resource, found["namespace"] or "", found["name"] or "", sub)
+
+
+def _parsed(raw: bytes, media_type: str) -> Any:
+    if not raw:
+        return None
+    try:
+        return yaml.safe_load(raw) if media_type.endswith("/yaml") else json.loads(raw)
+    except (ValueError, yaml.YAMLError) as error:
+        raise bad_request(f"error decoding the body: {error}") from error
