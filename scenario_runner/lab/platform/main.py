@@ -6,7 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
-from scenario_runner.lab.platform.api import ApiTrouble, KubernetesApi
+from scenario_runner.lab.platform.api import ApiTrouble, LabApi
 from scenario_runner.lab.platform.clock import RealClock
 from scenario_runner.lab.platform.place import read_places
 from scenario_runner.lab.platform.platform import Platform
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         times = scaled(options.scale)
         places = read_places(options.nodes_file)
-        api = KubernetesApi(str(options.kubeconfig))
+        api = LabApi(options.kubeconfig)
         platform = Platform(api, places.nodes, ask_keeper(places.control), times, RealClock())
     except (ApiTrouble, OSError, ValueError, KeyError) as error:
         print(f"platform: {error}", file=sys.stderr)  # noqa: T201
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _run(platform: Platform, api: KubernetesApi) -> None:
+def _run(platform: Platform, api: LabApi) -> None:
     stop, wake, connected = threading.Event(), threading.Event(), threading.Event()
 
     def leave(*_: object) -> None:

@@ -67,8 +67,13 @@ class Platform:
         self._nodes = None
         for monitor, node in zip(self._monitors, self._places, strict=True):
             self._try(lambda monitor=monitor, node=node: self._look(monitor, node))  # type: ignore[misc]
-        if changed or self._engaged or self._memory.waiting or self._janitor.busy:
+        if changed or self.busy:
             self._try(self._round)
+
+    @property
+    def busy(self) -> bool:
+        """True if anything is under way, as far as the last round saw."""
+        return self._engaged or self._memory.waiting or self._janitor.busy
 
     def _look(self, monitor: Monitor, node: str) -> None:
         monitor.step(lambda boot_id: self._is_up(node, boot_id), self._connector.deliver)
@@ -97,9 +102,11 @@ class Platform:
     def _move(self, node: Node, nodes: Mapping[str, Node]) -> None:
         if self._quarantine.notice_uncordon(node):
             return
-        self._drainer.step(node)
-        # Before the quarantine, so that a repair that worked is seen as such before the node is let go.
-        self._remediation.step(node)
+        if self._quarantine.is_letting_go(node):
+            self._remediation.conclude(node)  # a repair that worked is seen as such before the node is let go
+        else:
+            self._drainer.step(node)
+            self._remediation.step(node)
         self._quarantine.step(node, nodes.values())
 
     def _try(self, part: Callable[[], None]) -> None:

@@ -47,6 +47,13 @@ class Quarantine:
         self._cluster.patch_node(node.name, self._release(annotations={_BY_HAND: "True"}))
         return True
 
+    def is_letting_go(self, node: Node) -> bool:
+        """True if the next event ends the quarantine; until then nobody else moves the node on."""
+        memory = self._memory.get(node.name)
+        if memory is None or not memory.pending:
+            return False
+        return memory.pending[0].healthy and all(memory.pending[0].heals(one) for one in events_of(node))
+
     def step(self, node: Node, nodes: Iterable[Node]) -> None:
         """At most one event; the caller comes again with a fresh node. Raises ApiTrouble."""
         memory = self._memory.get(node.name)

@@ -53,21 +53,27 @@ class Remediation:
 
     def step(self, node: Node) -> None:
         """Raises ApiTrouble."""
-        if not self._states.stood(node):
-            return
         state = self._states.of(node)
-        events = events_of(node)
-        repairs = repairs_for(node.name, events)
-        if state is State.DRAIN_SUCCEEDED:
+        repairs = repairs_for(node.name, events_of(node))
+        if state is State.REMEDIATING:
+            for repair in self._new(node, repairs):
+                self._order(node, repair)
+            self.conclude(node)
+        elif not self._states.stood(node):
+            return
+        elif state is State.DRAIN_SUCCEEDED:
             self._states.enter(node, State.REMEDIATING if repairs else State.REMEDIATION_FAILED)
-        elif state is State.REMEDIATING:
-            self._follow(node, events, repairs)
         elif state in (State.REMEDIATION_SUCCEEDED, State.REMEDIATION_FAILED) and self._new(node, repairs):
             self._states.enter(node, State.REMEDIATING)
 
-    def _follow(self, node: Node, events: tuple[HealthEvent, ...], repairs: tuple[Repair, ...]) -> None:
-        for repair in self._new(node, repairs):
-            self._order(node, repair)
+    def conclude(self, node: Node) -> None:
+        """Note the end of the repairs that were ordered, once all have ended; order none. Raises ApiTrouble."""
+        if self._states.of(node) is not State.REMEDIATING or not self._states.stood(node):
+            return
+        events = events_of(node)
+        repairs = repairs_for(node.name, events)
+        if self._new(node, repairs):
+            return
         verdicts = [
             maintenance.verdict(kind, self._cluster.maintenance(kind.plural, name))
             for kind, name in self._ordered(node, repairs)
