@@ -1,0 +1,1 @@
+"""A process kubelet: one node whose containers are local processes."""

@@ -1,0 +1,52 @@
+"""Hands out the node's GPUs to pods, and tells the fault agent who holds which."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scenario_runner.lab.layout import write_whole
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A container that holds GPUs."""
+
+    namespace: str
+    pod: str
+    container: str
+
+
+class GpuPool:
+    """All GPUs of a node; `file` always says who holds them."""
+
+    def __init__(self, uuids: tuple[str, ...], file: Path) -> None:
+        self._uuids = uuids
+        self._file = file
+        self._held: dict[str, Holder] = {}
+        self._publish()
+
+    def take(self, wanted: Mapping[Holder, int]) -> dict[Holder, tuple[str, ...]] | None:
+        """GPUs for all containers of a pod, or None if there are too few."""
+        free = [one for one in self._uuids if one not in self._held]
+        if sum(wanted.values()) > len(free):
+            return None
+        taken: dict[Holder, tuple[str, ...]] = {}
+        for holder, count in wanted.items():
+            taken[holder], free = tuple(free[:count]), free[count:]
+            self._held |= dict.fromkeys(taken[holder], holder)
+        self._publish()
+        return taken
+
+    def give_back(self, namespace: str, pod: str) -> None:
+        self._held = {
+            one: holder for one, holder in self._held.items() if (holder.namespace, holder.pod) != (namespace, pod)
+        }
+        self._publish()
+
+    def _publish(self) -> None:
+        rows = {
+            one: [{"namespace": who.namespace, "pod": who.pod, "container": who.container}]
+            for one, who in sorted(self._held.items())
+        }
+        write_whole(self._file, json.dumps(rows, indent=2))
