@@ -22,6 +22,8 @@ def shown(value: object) -> str:
     """A value as the author knows it from the file."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, int | float):
+        return str(value)
     if isinstance(value, list):
         return "a list"
     return "a mapping" if isinstance(value, dict) else f"'{value}'"
