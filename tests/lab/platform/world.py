@@ -115,6 +115,10 @@ class World:
             self.pass_time(TICK)
         return self.clock.seconds - begin
 
+    def reach(self, node: str, state: str) -> None:
+        """Let time pass until the node is in a state; "" is none."""
+        self.until(lambda: self.state(node) == state)
+
     def restart(self) -> None:
         self.platform = self._start()
 
