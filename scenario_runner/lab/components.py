@@ -16,6 +16,7 @@ from scenario_runner.lab.times import scaled, to_text
 
 API_SERVER = "apiserver"
 SETUP = "setup"
+KUBELET = "kubelet-"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def _write_access(layout: Layout, info: LabInfo) -> None:
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": name,
-        "clusters": [{"name": name, "cluster": {"server": info.api_url}}],
+        # Over plain HTTP kubectl sends no token; the API server also takes it as the first part of the path.
+        "clusters": [{"name": name, "cluster": {"server": f"{info.api_url}/{token}"}}],
         "users": [{"name": name, "user": {"token": token}}],
         "contexts": [{"name": name, "context": context}],
     }
@@ -137,7 +139,7 @@ def _of_nodes(layout: Layout, info: LabInfo, agents: dict[str, str], number: Lab
         agent += ["--kernel-log", kernel_log if kernel_log == "real" else f"file:{kernel_log}"]
         agent += ["--boot-id-file", str(files.boot_id), "--token-file", info.token_file]
         agent += ["--kube-api", info.api_url, "--kube-token-file", info.token_file]
-        found.append(Component(f"kubelet-{name}", "scenario_runner.lab.kubelet.main", tuple(kubelet), name))
+        found.append(Component(f"{KUBELET}{name}", "scenario_runner.lab.kubelet.main", tuple(kubelet), name))
         # The agent is a program of its own that this package may not import; the keeper finds it by name.
         found.append(Component(f"agent-{name}", "fault_agent.main", tuple(agent), name))
     return found

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scenario_runner.lab import control, forking, imports
-from scenario_runner.lab.components import API_SERVER, SETUP, Blueprint, Component, lay_out
+from scenario_runner.lab.components import API_SERVER, KUBELET, SETUP, Blueprint, Component, lay_out
 from scenario_runner.lab.ending import bury, remove_files
 from scenario_runner.lab.hardware import boot
 from scenario_runner.lab.layout import Layout
@@ -109,16 +109,18 @@ class Keeper:
     def _bring_up(self, number: LabNumber) -> Blueprint:
         blueprint = lay_out(self._order, self._layout, number, os.getpid())
         self._lines.control = control.listen(Path(self._order.control))
-        components = {one.name: one for one in blueprint.components}
+        components = blueprint.components
         deadline = time.monotonic() + _START_LIMIT
-        imports.first()
-        self._staff.start(components[API_SERVER])
-        imports.rest()
-        self._await_ready([API_SERVER], deadline)
-        others = [one for name, one in components.items() if name != API_SERVER]
-        for one in sorted(others, key=_order_of_start):
-            self._staff.start(one)
-        self._await_ready([one.name for one in others], deadline)
+        # Each stage is imported while the stage before it starts. The pods, which take longest, come early.
+        for stage, modules in (
+            (_is_api_server, imports.FIRST),
+            (_makes_pods, imports.SECOND),
+            (_is_other, imports.REST),
+        ):
+            imports.load(modules)
+            for component in filter(stage, components):
+                self._staff.start(component)
+        self._await_ready([one.name for one in components], deadline)
         self._staff.is_keeping = True
         blueprint.info.write()
         return blueprint
@@ -192,9 +194,16 @@ class Keeper:
         os.waitpid(self._sexton, 0)
 
 
-def _order_of_start(component: Component) -> int:
-    """What takes longest to be ready comes first."""
-    return 0 if component.name == SETUP or component.name.startswith("kubelet") else 1
+def _is_api_server(component: Component) -> bool:
+    return component.name == API_SERVER
+
+
+def _makes_pods(component: Component) -> bool:
+    return component.name == SETUP or component.name.startswith(KUBELET)
+
+
+def _is_other(component: Component) -> bool:
+    return not _is_api_server(component) and not _makes_pods(component)
 
 
 def main(argv: list[str]) -> int:

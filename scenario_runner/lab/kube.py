@@ -2,7 +2,8 @@
 
 import json
 from asyncio import sleep
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -87,21 +88,22 @@ class Kube:
     async def delete(self, path: str, options: Json) -> None:
         await self._send("DELETE", path, options)
 
-    async def follow(self, path: str, params: dict[str, str] | None = None) -> AsyncIterator[Change]:
+    async def follow(self, path: str, params: dict[str, str] | None = None) -> AsyncGenerator[Change, None]:
         """The whole list first and after each interruption, changes in between; never ends by itself."""
         while True:
             try:
                 found = await self.get(path, params)
                 yield Change("SYNC", found)
                 version = found["metadata"]["resourceVersion"]
-                async for change in self._watch(path, {**(params or {}), "resourceVersion": version}):
-                    yield change
+                async with aclosing(self._watch(path, {**(params or {}), "resourceVersion": version})) as changes:
+                    async for change in changes:
+                        yield change
             except KubeError as error:
                 if error.status:
                     say(f"watch of {path}: {error}")
             await sleep(_PAUSE)
 
-    async def _watch(self, path: str, params: dict[str, str]) -> AsyncIterator[Change]:
+    async def _watch(self, path: str, params: dict[str, str]) -> AsyncGenerator[Change, None]:
         query = {**params, "watch": "true", "timeoutSeconds": str(_WATCH_SECONDS)}
         timeout = httpx.Timeout(10, read=_WATCH_SECONDS + 30)
         try:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from scenario_runner.lab.kube import Json, Kube, KubeError, read_kubeconfig
 from scenario_runner.lab.saying import say, say_ready
 
+_RETRY = 0.05  # seconds
 _PATHS = {
     "Namespace": "/api/v1/namespaces",
     "Node": "/api/v1/nodes",
@@ -47,11 +49,20 @@ def read_manifests(text: str) -> list[Json]:
 async def apply(kube: Kube, manifests: Sequence[Json]) -> None:
     """Create everything that does not exist yet, in the order of the file."""
     for one in manifests:
-        try:
-            await kube.create(_PATHS[one["kind"]].format(one["metadata"].get("namespace", "default")), one)
-        except KubeError as error:
-            if error.status != HTTPStatus.CONFLICT:  # it exists already
-                raise
+        path = _PATHS[one["kind"]].format(one["metadata"].get("namespace", "default"))
+        while not await _is_created(kube, path, one):
+            await asyncio.sleep(_RETRY)
+
+
+async def _is_created(kube: Kube, path: str, obj: Json) -> bool:
+    """False as long as there is no API server."""
+    try:
+        await kube.create(path, obj)
+    except KubeError as error:
+        if error.status not in {0, HTTPStatus.CONFLICT}:
+            raise
+        return error.status == HTTPStatus.CONFLICT  # it exists already
+    return True
 
 
 async def wait_for_deployments(kube: Kube, manifests: Sequence[Json], seconds: float) -> None:
@@ -62,11 +73,12 @@ async def wait_for_deployments(kube: Kube, manifests: Sequence[Json], seconds: f
         return
     try:
         async with asyncio.timeout(seconds):
-            async for change in kube.follow("/apis/apps/v1/deployments"):
-                for one in _objects(change.kind, change.obj):
-                    seen[(one["metadata"]["namespace"], one["metadata"]["name"])] = one
-                if all(key in seen and _is_available(seen[key]) for key in wanted):
-                    return
+            async with aclosing(kube.follow("/apis/apps/v1/deployments")) as changes:
+                async for change in changes:
+                    for one in _objects(change.kind, change.obj):
+                        seen[(one["metadata"]["namespace"], one["metadata"]["name"])] = one
+                    if all(key in seen and _is_available(seen[key]) for key in wanted):
+                        return
     except TimeoutError as error:
         late = [f"{name} ({_ready(seen.get((space, name)))})" for space, name in sorted(wanted)]
         raise NotThere(f"not available within {seconds:g}s: {', '.join(late)}") from error
@@ -97,7 +109,7 @@ def _ready(deployment: Json | None) -> str:
 async def _run(chosen: argparse.Namespace) -> None:
     kube = Kube(read_kubeconfig(chosen.kubeconfig))
     manifests = read_manifests(chosen.manifests.read_text())
-    await apply(kube, manifests)
+    await asyncio.wait_for(apply(kube, manifests), chosen.seconds)
     say("manifests are applied")
     await wait_for_deployments(kube, manifests, chosen.seconds)
     await kube.close()
@@ -112,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = options.parse_args(argv)
     try:
         asyncio.run(_run(chosen))
-    except (KubeError, NotThere, ValueError) as error:
+    except (KubeError, NotThere, TimeoutError, ValueError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - read by the keeper
         return 1
     say_ready()

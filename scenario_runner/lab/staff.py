@@ -50,7 +50,8 @@ class Staff:
     def start(self, component: Component) -> None:
         member = self._members.setdefault(component.name, Member(component))
         log = self._layout.log(component.name)
-        member.log_from = log.stat().st_size if log.exists() else 0
+        log.touch(0o600)
+        member.log_from = log.stat().st_size
         member.due, member.code = None, None
         member.pid = forking.fork_component(component, log, self._let_go)
 

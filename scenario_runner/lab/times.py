@@ -29,7 +29,7 @@ REAL = Times(
     backoff_limit=300,
     backoff_reset=600,
     reboot=90,
-    model_load=90,
+    model_load=45,
 )
 
 # Below these a busy laptop would be taken for a broken cluster.

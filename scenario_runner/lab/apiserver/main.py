@@ -12,6 +12,7 @@ import uvicorn
 
 from scenario_runner.lab.apiserver.api import Api
 from scenario_runner.lab.apiserver.routes import Door
+from scenario_runner.lab.apiserver.secret_path import SecretPath
 from scenario_runner.lab.apiserver.watching import Watches
 from scenario_runner.lab.controllers import Settings, start_controllers
 from scenario_runner.lab.controllers.reactor import LoopTimers
@@ -73,8 +74,9 @@ class _Server(uvicorn.Server):
 async def _serve(api: Api, settings: Settings, token: str | None, listener: socket.socket) -> None:
     watches = Watches(api.store)
     start_controllers(api, settings, LoopTimers(asyncio.get_running_loop()))
+    door = Door(api, watches, token).application()
     config = uvicorn.Config(
-        Door(api, watches, token).application(),
+        SecretPath(door, token) if token else door,
         http="httptools",
         ws="none",
         lifespan="off",
