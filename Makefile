@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= auto
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: install demo test check generate e2e bench soak lock clean
+.PHONY: install demo test check generate bench soak lock clean help
 
 install: .venv/installed ## make .venv with everything from the lock
 
@@ -45,3 +45,6 @@ lock: install ## pin newer versions of everything
 
 clean: ## take away what was built and installed, reports stay
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile

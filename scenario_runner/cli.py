@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -42,6 +42,21 @@ def _lab(command: C) -> C:
     return command
 
 
+def _end(work: Callable[[], Any]) -> NoReturn:
+    """Print what `work` returns and end with 0, or with its exit code; our own errors are one sentence each."""
+    from scenario_runner.errors import ScenarioRunnerError
+
+    try:
+        result = work()
+    except ScenarioRunnerError as exc:
+        click.echo(str(exc), err=True)
+        sys.exit(exc.exit_code)
+    if isinstance(result, str):
+        click.echo(result)
+        sys.exit(0)
+    sys.exit(result)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="scenario-runner", prog_name="scenario-runner")
 def main() -> None:
@@ -75,9 +90,9 @@ def main() -> None:
 @click.option("--seed", type=int, help="Seed of `pick: random`; the report of a run names the one it had.")
 def run(**options: Any) -> None:
     """Run scenarios one after the other: in a folder, its *.yaml files in order of their names."""
-    from scenario_runner import app
+    from scenario_runner.app import running
 
-    sys.exit(app.run(app.RunOptions(**options)))
+    _end(lambda: running.run(running.RunOptions(**options), click.echo))
 
 
 @main.command()
@@ -86,9 +101,14 @@ def run(**options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Problems as JSON, one object a line.")
 def lint(paths: tuple[Path, ...], as_json: bool, **sources: Any) -> None:
     """Check scenario files without any cluster: everything that is wrong, with line and column."""
-    from scenario_runner import app
+    from scenario_runner.app import files, looking
 
-    sys.exit(app.lint(paths, app.Sources(**sources), as_json=as_json))
+    def work() -> int:
+        result = looking.lint(paths, files.Sources(**sources))
+        click.echo(result.json_lines() if as_json else result.text())
+        return result.exit_code
+
+    _end(work)
 
 
 @main.command()
@@ -98,35 +118,35 @@ def lint(paths: tuple[Path, ...], as_json: bool, **sources: Any) -> None:
 @click.option("--seed", type=int, help="Seed of `pick: random`.")
 def plan(**options: Any) -> None:
     """Show what a run would do: targets resolved, budgets, what will be changed. Nothing is touched."""
-    from scenario_runner import app
+    from scenario_runner.app import looking
 
-    sys.exit(app.plan(app.PlanOptions(**options)))
+    _end(lambda: looking.plan(looking.PlanOptions(**options)))
 
 
 @main.command()
 @click.argument("kind", required=False)
 def steps(kind: str | None) -> None:
     """List the kinds of steps, or show one kind's page."""
-    from scenario_runner import app
+    from scenario_runner.app import looking
 
-    sys.exit(app.show_steps(kind))
+    _end(lambda: looking.steps(kind))
 
 
 @main.command()
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors: `# yaml-language-server: $schema=...`."""
-    from scenario_runner import app
+    from scenario_runner.app import looking
 
-    sys.exit(app.show_schema())
+    _end(looking.schema)
 
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="The whole table, with the evidence for each row.")
 def xids(as_json: bool) -> None:
     """Show the table of NVIDIA XIDs: meaning, severity, what the platform is expected to do."""
-    from scenario_runner import app
+    from scenario_runner.app import looking
 
-    sys.exit(app.show_xids(as_json=as_json))
+    _end(lambda: looking.xids(as_json=as_json))
 
 
 @main.command()
@@ -135,9 +155,12 @@ def xids(as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def recover(run_id: str | None, everything: bool, yes: bool) -> None:
     """Take back what a run left that was killed. Without RUN: list such runs."""
-    from scenario_runner import app
+    from scenario_runner.app import recovery
 
-    sys.exit(app.recover(run_id, everything=everything, yes=yes))
+    def agree(question: str) -> bool:
+        return yes or click.confirm(question)
+
+    _end(lambda: recovery.recover(run_id, everything=everything, agree=agree, say=click.echo))
 
 
 @main.group()
@@ -150,19 +173,19 @@ def lab() -> None:
 @click.option("--json", "as_json", is_flag=True, help="What the lab is and where, as JSON.")
 def up(use_lab: bool, lab_name: str, kernel_log: str, as_json: bool) -> None:
     """Start a lab that stays until `lab down`; prints its KUBECONFIG."""
-    from scenario_runner import app
+    from scenario_runner.app import labs
 
     del use_lab
-    sys.exit(app.lab_up(lab_name, kernel_log, as_json=as_json))
+    _end(lambda: labs.up(lab_name, kernel_log, as_json=as_json))
 
 
 @lab.command()
 @click.option("--lab-name", default="default", show_default=True, help="Which kept lab.")
 def down(lab_name: str) -> None:
     """End a kept lab and everything in it."""
-    from scenario_runner import app
+    from scenario_runner.app import labs
 
-    sys.exit(app.lab_down(lab_name))
+    _end(lambda: labs.down(lab_name))
 
 
 @lab.command()
@@ -170,6 +193,6 @@ def down(lab_name: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def status(lab_name: str, as_json: bool) -> None:
     """Say whether a lab is up, and what runs in it."""
-    from scenario_runner import app
+    from scenario_runner.app import labs
 
-    sys.exit(app.lab_status(lab_name, as_json=as_json))
+    _end(lambda: labs.status(lab_name, as_json=as_json))

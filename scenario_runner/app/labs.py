@@ -1,0 +1,42 @@
+"""`lab up`, `lab down`, `lab status`: a lab that outlives the command."""
+
+import json
+from dataclasses import asdict
+
+from scenario_runner.app.backend import choose_kernel_log
+from scenario_runner.errors import Refused
+from scenario_runner.lab import lab
+from scenario_runner.lab.lab import LabInfo, LabOptions
+
+
+def up(name: str, wish: str, *, as_json: bool) -> str:
+    if lab.find(name) is not None:
+        raise Refused(f"lab {name} is up already: `scenario-runner lab status` tells about it")
+    started = lab.up(LabOptions(name=name, kernel_log=choose_kernel_log(wish)), owned=False)
+    return _as_json(started.info) if as_json else _told(started.info)
+
+
+def down(name: str) -> str:
+    info = lab.find(name)
+    if info is None:
+        return f"lab {name} is not up"
+    lab.down(info)
+    return f"lab {name} is down, nothing of it is left"
+
+
+def status(name: str, *, as_json: bool) -> str:
+    info = lab.find(name)
+    if info is None:
+        raise Refused(f"lab {name} is not up: `scenario-runner lab up` starts it")
+    if as_json:
+        return _as_json(info)
+    rows = [f"  {one.name:<20} pid {one.pid:<8} {one.state}" for one in lab.status(info).components]
+    return "\n".join([_told(info), *rows])
+
+
+def _told(info: LabInfo) -> str:
+    return f"# lab {info.name}, kernel log: {info.kernel_log}\nexport KUBECONFIG={info.kubeconfig}"
+
+
+def _as_json(info: LabInfo) -> str:
+    return json.dumps(asdict(info), default=str, indent=2)

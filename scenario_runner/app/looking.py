@@ -1,0 +1,105 @@
+"""The commands that only look: lint, plan, steps, schema, xids. Each returns what is to be printed."""
+
+import json
+import random
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from scenario_runner.app.backend import backend
+from scenario_runner.app.files import Sources, find, read
+from scenario_runner.errors import ExitCode, InvalidScenario, Problem, Refused
+from scenario_runner.format.lint import lint as lint_scenario
+from scenario_runner.format.plan import make_plan
+from scenario_runner.format.plan_text import render as plan_text
+from scenario_runner.format.schema import json_schema
+from scenario_runner.gpu.xids import xid_table
+from scenario_runner.reporters import step_docs
+from scenario_runner.steps import STEPS
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """The options of `plan`, as the command line has them."""
+
+    path: Path
+    use_lab: bool
+    lab_name: str
+    kernel_log: str
+    variables: tuple[str, ...]
+    vars_file: tuple[Path, ...]
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class LintResult:
+    """What is wrong with files: what refuses them, and what is only doubtful."""
+
+    files: int
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return ExitCode.INVALID if self.errors else ExitCode.PASSED
+
+    def text(self) -> str:
+        lines = [*map(str, self.errors), *(f"{problem} (warning)" for problem in self.warnings)]
+        count = f"{self.files} file{'' if self.files == 1 else 's'}"
+        end = f"{count}: {len(self.errors)} errors, {len(self.warnings)} warnings"
+        return "\n".join([*lines, end])
+
+    def json_lines(self) -> str:
+        rows = [("error", one) for one in self.errors] + [("warning", one) for one in self.warnings]
+        return "\n".join(json.dumps({"severity": severity, **asdict(one)}) for severity, one in rows)
+
+
+def lint(paths: Iterable[Path], sources: Sources) -> LintResult:
+    """Everything that is wrong with the files; nothing is raised for what the files hold."""
+    errors: list[Problem] = []
+    warnings: list[Problem] = []
+    found = find(paths)
+    for file in found:
+        try:
+            scenario = read([file], sources)[0]
+        except InvalidScenario as exc:
+            errors += exc.problems
+            continue
+        for finding in lint_scenario(scenario):
+            (errors if finding.is_error else warnings).append(finding.problem)
+    return LintResult(len(found), tuple(errors), tuple(warnings))
+
+
+def plan(options: PlanOptions) -> str:
+    """The plan of one scenario, as text."""
+    scenario = read([options.path], Sources(options.variables, options.vars_file))[0]
+    seed = random.SystemRandom().randrange(2**31) if options.seed is None else options.seed
+    with backend(use_lab=options.use_lab, lab_name=options.lab_name, kernel_log=options.kernel_log) as where:
+        return plan_text(make_plan(scenario, where.cluster, where.agent, seed=seed))
+
+
+def steps(kind: str | None) -> str:
+    """The catalogue of kinds, or the page of one."""
+    if kind is None:
+        rows = step_docs.catalogue(STEPS)
+        return "\n".join(f"{name:<20} {role:<10} {text}" for name, role, text in rows)
+    if kind not in STEPS:
+        raise Refused(f"there is no kind of step {kind!r}; there are: {', '.join(sorted(STEPS))}")
+    return step_docs.page(STEPS[kind])
+
+
+def schema() -> str:
+    return json.dumps(json_schema(STEPS), indent=2, ensure_ascii=False)
+
+
+def xids(*, as_json: bool) -> str:
+    """The table of XIDs."""
+    if as_json:
+        return (files("scenario_runner.gpu") / "xids.json").read_text(encoding="utf-8").rstrip()
+    head = f"{'XID':>3}  {'severity':<8}  {'platform':<34}  meaning"
+    rows = (
+        f"{one.number:>3}  {one.severity:<8}  {', '.join(one.consequences) or 'event only':<34}  {one.title}"
+        for one in xid_table().xids
+    )
+    return "\n".join([head, *rows])

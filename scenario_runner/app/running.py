@@ -1,0 +1,87 @@
+"""`run`: scenarios one after the other, and one exit code for all of them."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from scenario_runner.app.backend import Backend, backend
+from scenario_runner.app.drill import drill
+from scenario_runner.app.files import Sources, read
+from scenario_runner.app.record import write_junit
+from scenario_runner.core.events import Event
+from scenario_runner.core.report import Report
+from scenario_runner.errors import ExitCode, Refused, ScenarioRunnerError
+from scenario_runner.format.scenario import Scenario
+from scenario_runner.reporters.console import console
+
+# Of several that apply the first wins; 2 never meets the others.
+_ORDER = (ExitCode.LEFTOVER, ExitCode.INTERRUPTED, ExitCode.BROKEN, ExitCode.FAILED, ExitCode.PASSED)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of `run`, as the command line has them."""
+
+    paths: tuple[Path, ...]
+    use_lab: bool
+    lab_name: str
+    kernel_log: str
+    variables: tuple[str, ...]
+    vars_file: tuple[Path, ...]
+    tags: tuple[str, ...]
+    skip_tags: tuple[str, ...]
+    report_dir: Path
+    junit: Path | None
+    seed: int | None
+
+
+def run(options: RunOptions, say: Callable[[str], None]) -> ExitCode:
+    """Run everything that is asked for; errors of the input and refusals are raised before any change."""
+    scenarios = choose(read(options.paths, Sources(options.variables, options.vars_file)), options)
+    reports: list[Report] = []
+    codes: list[ExitCode] = []
+    show = console()
+    with backend(use_lab=options.use_lab, lab_name=options.lab_name, kernel_log=options.kernel_log) as where:
+        for scenario in scenarios:
+            codes.append(_one(scenario, where, options, show, say, reports))
+            if codes[-1] in {ExitCode.LEFTOVER, ExitCode.INTERRUPTED}:
+                break
+    if options.junit:
+        write_junit(options.junit, reports)
+    return worst(codes)
+
+
+def choose(scenarios: Iterable[Scenario], options: RunOptions) -> list[Scenario]:
+    """The scenarios with one of the wanted tags and none of the unwanted; Refused when none is left."""
+    chosen = [
+        one
+        for one in scenarios
+        if (not options.tags or set(options.tags) & set(one.tags)) and not set(options.skip_tags) & set(one.tags)
+    ]
+    if not chosen:
+        raise Refused("no scenario has the tags that were asked for: nothing was run")
+    return chosen
+
+
+def worst(codes: Iterable[ExitCode]) -> ExitCode:
+    """The exit code of a whole run."""
+    seen = set(codes)
+    return next((code for code in _ORDER if code in seen), ExitCode.BROKEN)
+
+
+def _one(
+    scenario: Scenario,
+    where: Backend,
+    options: RunOptions,
+    show: Callable[[Event], None],
+    say: Callable[[str], None],
+    reports: list[Report],
+) -> ExitCode:
+    try:
+        report = drill(scenario, where, options.report_dir, options.seed, show)
+    except ScenarioRunnerError as exc:
+        say(f"{scenario.name}: {exc}")
+        return exc.exit_code
+    reports.append(report)
+    say(f"report: {options.report_dir / report.run_id}/summary.md")
+    return ExitCode(report.verdict.exit_code)
