@@ -43,20 +43,23 @@ class ObservationLog:
         self._all: list[Observation] = []
         self._latest: dict[tuple[str, str, str], Observation] = {}
 
-    def note(
-        self, subject: str, name: str, fact: str, value: str, *,
-        detail: str = "", initial: bool = False, repeat: bool = False,
-    ) -> None:  # fmt: skip
-        """Add an observation if the fact's value differs from the latest one; with `repeat` in any case."""
-        key = (subject, name, fact)
+    def note(self, subject: str, name: str, fact: str, value: str, *, detail: str = "", initial: bool = False) -> None:
+        """Add an observation if the fact's value differs from the latest one."""
+        self._add((subject, name, fact), value, detail, initial=initial, repeat=False)
+
+    def happened(
+        self, subject: str, name: str, fact: str, value: str, detail: str = "", *, initial: bool = False
+    ) -> None:
+        """Add an observation of something that may happen twice alike, such as an event."""
+        self._add((subject, name, fact), value, detail, initial=initial, repeat=True)
+
+    def _add(self, key: tuple[str, str, str], value: str, detail: str, *, initial: bool, repeat: bool) -> None:
         with self._lock:
             before = self._latest.get(key)
             if before is not None and before.value == value and not repeat:
                 return
-            seen = Observation(
-                self._clock.monotonic(), self._clock.now(), subject, name, fact, value,
-                "" if before is None else before.value, detail, initial,
-            )  # fmt: skip
+            was = "" if before is None else before.value
+            seen = Observation(self._clock.monotonic(), self._clock.now(), *key, value, was, detail, initial)
             self._all.append(seen)
             self._latest[key] = seen
         self._listener(seen)

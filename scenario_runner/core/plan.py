@@ -47,7 +47,7 @@ class Variable:
 
 @dataclass(frozen=True)
 class AbortRule:
-    """The run is stopped (failed) when the success ratio of `load` is below `below` in a full window of `window` seconds."""
+    """The run is stopped (failed) when the success ratio of `load` is below `below` in a full `window` (seconds)."""
 
     load: str
     below: float

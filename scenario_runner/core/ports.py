@@ -50,7 +50,7 @@ class Agent(AgentReads, Protocol):
     @changes_the_world
     def inject(self, injection: Injection) -> FaultRecord: ...
     def recover(self, fault_id: str) -> FaultRecord:
-        """Take a fault back. Safe twice; for an id that does not exist it leaves a tombstone, so that a late injection fails."""
+        """Take a fault back. Safe twice; an unknown id gets a tombstone, so that a late injection of it fails."""
         ...
 
     def renew(self, fault_id: str, ttl: float) -> FaultRecord:
@@ -60,7 +60,7 @@ class Agent(AgentReads, Protocol):
 
 @dataclass(frozen=True)
 class Watch:
-    """What to follow: "nodes", "pods", "events" (in `namespace`, "" for all) or a custom resource "group/version/plural"."""
+    """What to follow: "nodes", "pods", "events" (`namespace` "": all) or a custom resource "group/version/plural"."""
 
     what: str
     namespace: str = ""
@@ -68,7 +68,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class Seen:
-    """One message of a watch: an object's new state, its end, or that the watch lost and found its thread again (gap)."""
+    """One message of a watch: an object's new state, its end, or that the watch lost its thread for a while (gap)."""
 
     watch: Watch
     kind: str  # "state", "gone", "synced" (the first list is complete), "gap"
@@ -84,7 +84,7 @@ class Subscription(Protocol):
 
 
 class ClusterReads(Protocol):
-    """What may be asked of the API server at any time. Raise TargetUnreachable or TargetRefused; None: does not exist."""
+    """What may be asked of the API server. Raise TargetUnreachable or TargetRefused; None: does not exist."""
 
     def identity(self) -> str:
         """The uid of namespace kube-system."""

@@ -22,7 +22,7 @@ from scenario_runner.core.samples import LoadOrder
 from scenario_runner.core.targets import Target
 
 if TYPE_CHECKING:
-    from scenario_runner.core.plan import Plan
+    from scenario_runner.core.plan import Plan, PlatformProfile
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Undo(BaseModel):
     undo: str  # every subclass: `undo: Literal["recover_fault"] = "recover_fault"`
 
     def take_back(self, ctx: "UndoContext") -> str:
-        """Order the change back, fast, without waiting; return a sentence. Raise TargetUnreachable to be tried again."""
+        """Order the change back without waiting; return a sentence. Raise TargetUnreachable to be tried again."""
         raise NotImplementedError
 
     def leftover(self, ctx: "UndoContext") -> str | None:
@@ -123,6 +123,10 @@ class Run(Protocol):
     def add_fault(self, fault: Fault) -> None: ...
     @property
     def faults(self) -> tuple[Fault, ...]: ...
+    def started(self, fault: Fault) -> float:
+        """When the fault was ordered: nothing that was seen before can be its effect."""
+        ...
+
     def evidence(self, fault: Fault) -> Literal["written", "noticed", "hit"]:
         """How far the fault is proved to have taken effect until now."""
         ...
@@ -132,7 +136,7 @@ class Run(Protocol):
         ...
 
     def evidence_file(self, name: str, text: str) -> str:
-        """Keep a text among the run's evidence (capped and redacted); return its path relative to the run's directory."""
+        """Keep a text (capped and redacted) among the run's evidence; return its path relative to the run's folder."""
         ...
 
 
@@ -190,8 +194,21 @@ class Step(BaseModel):
         raise NotImplementedError
 
     def longest(self, timeout: float) -> float:
-        """Seconds that this step may take in the worst case; a load that is waited for says more than its timeout."""
+        """
+        Seconds that this step may take in the worst case; a load that is waited for says more than its timeout.
+
+        `longest(0)` is what it takes at least: an explicit timeout below that is a mistake.
+        """
         return timeout
+
+    def patience(self, profile: "PlatformProfile") -> float:
+        """The step's timeout in seconds where the scenario gives none; waits for the platform ask the profile."""
+        del profile
+        return self.longest(self.default_timeout)
+
+    def endless(self) -> bool:
+        """True for a step that never ends by itself: it must stand in the background and be joined."""
+        return False
 
     def check(self, peers: Mapping[str, "Step"]) -> list[str]:
         """Sentences about what is wrong with this step beside the steps before it (by id); none by default."""
@@ -199,7 +216,7 @@ class Step(BaseModel):
         return []
 
     def changes(self, targets: Mapping[str, Target]) -> list[str]:
-        """What this step will change, for the plan: "gpu-1: a kernel log line with XID 79 for GPU 0"; none by default."""
+        """What this step will change, for the plan: "gpu-1: a kernel log line with XID 79 for GPU 0"; default none."""
         del targets
         return []
 

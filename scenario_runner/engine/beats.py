@@ -1,4 +1,4 @@
-"""Things that happen again and again beside the steps: a thread each here, scheduled events of virtual time in tests."""
+"""Things that happen again and again beside the steps: a thread each here, events of virtual time in tests."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`ctx.changing(undo)`: promise, fence check, act, then `done` or `unknown`. There is no other way to change the world."""
+"""`ctx.changing(undo)`, the only way to change the world: promise, fence check, act, then `done` or `unknown`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

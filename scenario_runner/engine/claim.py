@@ -81,8 +81,8 @@ class Claim:
 
 
 def take(state: Path, run_dir: Path, card: RunCard, undos: Mapping[str, type[Undo]], disk: Disk | None = None) -> Claim:
-    """Own the card's targets and open the run's journal. Nothing of the run exists if this raises Refused or Orphaned."""
-    cluster = _folder(state, card.identity)
+    """Own the card's targets and open the run's journal. Raise Refused or Orphaned: nothing was touched."""
+    cluster = folder(state, card.identity)
     with gate(cluster):
         _refuse_orphans(cluster, undos)
         locks = lock_targets(cluster, card.run_id, card.targets)
@@ -102,7 +102,7 @@ def take(state: Path, run_dir: Path, card: RunCard, undos: Mapping[str, type[Und
 
 def runs_of(state: Path, identity: str, undos: Mapping[str, type[Undo]]) -> tuple[KnownRun, ...]:
     """Every run against one cluster that is alive or has something left to undo, oldest first."""
-    return _known(_folder(state, identity), undos)
+    return _known(folder(state, identity), undos)
 
 
 def find_run(state: Path, run_id: str) -> Path | None:
@@ -118,7 +118,7 @@ def identities(state: Path) -> tuple[str, ...]:
 
 def forget(state: Path, identity: str, run_id: str) -> None:
     """Drop a run that has nothing left to undo."""
-    (_folder(state, identity) / "runs" / run_id).unlink(missing_ok=True)
+    (folder(state, identity) / "runs" / run_id).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -195,7 +195,8 @@ def _known(cluster: Path, undos: Mapping[str, type[Undo]]) -> tuple[KnownRun, ..
     return tuple(runs)
 
 
-def _folder(state: Path, identity: str) -> Path:
+def folder(state: Path, identity: str) -> Path:
+    """The folder of one cluster, made if need be."""
     cluster = state / "clusters" / identity
     for name in ("targets", "runs"):
         _make(cluster / name, shared=True)

@@ -1,11 +1,13 @@
 """
 The outside of one run, put together by the app or by a test.
 
-    claim = claim.take(state_dir, run_dir, card, UNDOS)        # Refused, Orphaned
-    world = World(run_id=..., backend="lab demo", clocks=Clocks.system(bell, stop), bell=bell, stop=stop,
-                  cluster=..., agent=..., loads=..., journal=claim.journal, run_dir=run_dir, listeners=(...),)
-    report = signals.supervise(stop, lambda: runner.run(plan, world, Settings()))
-    claim.release()
+    bell = Bell(); stop = Stop(bell); clocks = Clocks.system(bell, stop)
+    with Signals(clocks.undo) as signals:                               # before any thread exists
+        claim = take(state_dir, run_dir, card, UNDOS)                   # Refused, Orphaned
+        world = World(run_id=..., backend="lab demo", clocks=clocks, bell=bell, stop=stop, cluster=..., agent=...,
+                      loads=..., journal=claim.journal, run_dir=run_dir, listeners=(...))
+        report = supervise(signals, stop, lambda: run(plan, world))     # LeftAtOnce: end the process now
+        claim.release()
 """
 
 from collections.abc import Callable

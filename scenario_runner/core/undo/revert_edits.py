@@ -45,7 +45,7 @@ class RevertEdits(Undo):
             document = self._read(ctx)
             if document is None:
                 return f"{self.subject()} is gone"
-            back = tuple(edit for edit in map(lambda one: _backward(document, one), self.edits) if edit is not None)
+            back = tuple(edit for edit in (_backward(document, one) for one in self.edits) if edit is not None)
             if not back:
                 return f"{self.subject()} has nothing of ours"
             try:

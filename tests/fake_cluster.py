@@ -1,0 +1,209 @@
+"""A cluster in dictionaries, whose watches hear of every change at once."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from scenario_runner.core.ports import Document, Edit, ObjectRef, Seen, Watch
+from scenario_runner.core.selectors import matches
+from scenario_runner.core.states import EventState, NodeState, PodState, ResourceState, ServiceState, WorkloadState
+from scenario_runner.errors import TargetRefused, TargetUnreachable
+from tests.fake_kept import Kept, no_crash
+
+
+class FakeSubscription:
+    """A watch of the fake cluster."""
+
+    def __init__(self, watch: Watch, sink: Callable[[Seen], None]) -> None:
+        self.watch = watch
+        self.sink = sink
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeCluster:
+    """
+    Objects in dictionaries. `put`, `remove` and `event` are what controllers do, and every watch hears of it at once.
+
+    Objects that can be edited stand as plain content in `documents` (uid, resourceVersion counted by the fake).
+    """
+
+    def __init__(self, kept: Kept | None = None) -> None:
+        self.kept = kept or Kept()
+        self.documents: dict[str, dict[str, Any]] = self.kept.load().setdefault("documents", {})
+        self.node_states: dict[str, NodeState] = {}
+        self.pod_states: dict[tuple[str, str], PodState] = {}
+        self.workload_states: dict[tuple[str, str, str], WorkloadState] = {}
+        self.service_states: dict[tuple[str, str], ServiceState] = {}
+        self.resources: dict[str, ResourceState] = {}
+        self.subscriptions: list[FakeSubscription] = []
+        self.unreachable = ""
+        self.mute: set[str] = set()  # watches that never give their first list
+        self.crashing: Callable[[str], Any] = no_crash
+
+    # What the platform and controllers do
+
+    def put(self, state: NodeState | PodState | ResourceState) -> None:
+        if isinstance(state, NodeState):
+            self.node_states[state.name] = state
+        elif isinstance(state, PodState):
+            self.pod_states[state.namespace, state.name] = state
+        else:
+            self.resources[state.name] = state
+        self._tell("state", state)
+
+    def remove(self, state: NodeState | PodState) -> None:
+        if isinstance(state, NodeState):
+            del self.node_states[state.name]
+        else:
+            del self.pod_states[state.namespace, state.name]
+        self._tell("gone", state)
+
+    def event(self, event: EventState) -> None:
+        self._tell("state", event)
+
+    def change_node(self, name: str, **changes: Any) -> None:
+        """Change fields of a node; `conditions`, `labels` and `annotations` are merged, None takes a key away."""
+        node = self.node_states[name]
+        for key in ("conditions", "labels", "annotations"):
+            if key in changes:
+                merged = {**getattr(node, key), **changes[key]}
+                changes[key] = {name: value for name, value in merged.items() if value is not None}
+        self.put(replace(node, **changes))
+
+    def gap(self, what: str, detail: str) -> None:
+        for one in self._open():
+            if one.watch.what == what:
+                one.sink(Seen(one.watch, "gap", detail=detail))
+
+    # The port
+
+    def identity(self) -> str:
+        self._reach()
+        return "11111111-2222-3333-4444-555555555555"
+
+    def namespaces(self) -> tuple[str, ...]:
+        self._reach()
+        return tuple(sorted({pod.namespace for pod in self.pod_states.values()} | {"default", "kube-system"}))
+
+    def node(self, name: str) -> NodeState | None:
+        self._reach()
+        return self.node_states.get(name)
+
+    def nodes(self, selector: str = "") -> tuple[NodeState, ...]:
+        self._reach()
+        chosen = (node for node in self.node_states.values() if matches(selector, node.labels))
+        return tuple(sorted(chosen, key=lambda node: node.name))
+
+    def pods(self, namespace: str, selector: str = "") -> tuple[PodState, ...]:
+        self._reach()
+        chosen = (
+            pod for pod in self.pod_states.values()
+            if namespace in ("", pod.namespace) and matches(selector, pod.labels)
+        )  # fmt: skip
+        return tuple(sorted(chosen, key=lambda pod: (pod.namespace, pod.name)))
+
+    def workload(self, kind: str, namespace: str, name: str) -> WorkloadState | None:
+        self._reach()
+        return self.workload_states.get((kind, namespace, name))
+
+    def workloads(self, namespace: str) -> tuple[WorkloadState, ...]:
+        self._reach()
+        return tuple(one for one in self.workload_states.values() if one.namespace == namespace)
+
+    def service(self, namespace: str, name: str) -> ServiceState | None:
+        self._reach()
+        return self.service_states.get((namespace, name))
+
+    def services(self, namespace: str) -> tuple[ServiceState, ...]:
+        self._reach()
+        return tuple(one for one in self.service_states.values() if one.namespace == namespace)
+
+    def logs(self, namespace: str, pod: str, *, previous: bool, max_bytes: int) -> str:
+        self._reach()
+        return f"log of {namespace}/{pod}{' before its restart' if previous else ''}\n"[-max_bytes:]
+
+    def describe(self, kind: str, namespace: str, name: str) -> str:
+        self._reach()
+        return f"kind: {kind}\nmetadata: {{namespace: {namespace or '-'}, name: {name}}}\n"
+
+    def follow(self, watch: Watch, sink: Callable[[Seen], None]) -> FakeSubscription:
+        self._reach()
+        subscription = FakeSubscription(watch, sink)
+        self.subscriptions.append(subscription)
+        for state in (*self.node_states.values(), *self.pod_states.values(), *self.resources.values()):
+            if _concerns(watch, state):
+                sink(Seen(watch, "state", state, initial=True))
+        if watch.what not in self.mute:
+            sink(Seen(watch, "synced"))
+        return subscription
+
+    def read(self, ref: ObjectRef) -> Document | None:
+        self._reach()
+        known = self.documents.get(_key(ref))
+        if known is None:
+            return None
+        return Document(replace(ref, uid=known["uid"]), str(known["version"]), copy.deepcopy(known["content"]))
+
+    def edit(self, ref: ObjectRef, resource_version: str, edits: tuple[Edit, ...]) -> Document:
+        self._reach()
+        known = self.documents.get(_key(ref))
+        if known is None or known["uid"] != ref.uid or str(known["version"]) != resource_version:
+            raise TargetRefused(f"{ref.kind} {ref.name} has changed", code="Conflict")
+        with self.crashing(f"edit {ref.kind} {ref.name}"):
+            for one in edits:
+                _set(known["content"], one.path, one.became)
+            known["version"] += 1
+            self.kept.save()
+        document = self.read(ref)
+        assert document is not None
+        return document
+
+    def _tell(self, kind: str, state: NodeState | PodState | ResourceState | EventState) -> None:
+        for one in self._open():
+            if _concerns(one.watch, state):
+                one.sink(Seen(one.watch, kind, state))
+
+    def _open(self) -> list[FakeSubscription]:
+        return [one for one in self.subscriptions if not one.closed]
+
+    def _reach(self) -> None:
+        if self.unreachable:
+            raise TargetUnreachable(f"the API server is not reachable: {self.unreachable}")
+
+
+def _key(ref: ObjectRef) -> str:
+    return f"{ref.kind}/{ref.namespace}/{ref.name}"
+
+
+def _concerns(watch: Watch, state: object) -> bool:
+    if isinstance(state, NodeState):
+        return watch.what == "nodes"
+    if isinstance(state, PodState):
+        return watch.what == "pods" and watch.namespace in ("", state.namespace)
+    if isinstance(state, EventState):
+        return watch.what == "events"
+    return isinstance(state, ResourceState) and watch.what.endswith(f"/{state.kind.lower()}s")
+
+
+def _set(content: Any, path: tuple[str, ...], value: Any) -> None:
+    *parents, last = path
+    for part in parents:
+        content = _child(content, part)
+    if isinstance(content, list):
+        key, _, wanted = last.partition("=")
+        content[:] = [one for one in content if one.get(key) != wanted] + ([] if value is None else [value])
+    elif value is None:
+        content.pop(last, None)
+    else:
+        content[last] = value
+
+
+def _child(content: Any, part: str) -> Any:
+    if isinstance(content, list):
+        key, _, wanted = part.partition("=")
+        return next(one for one in content if one.get(key) == wanted)
+    return content.setdefault(part, {})
