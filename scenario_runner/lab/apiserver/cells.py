@@ -17,19 +17,27 @@ def _at(path: str, absent: Any = "<none>") -> Cell:
     return cell
 
 
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+# Up to how many seconds a span is written in which unit, and with which smaller one behind it.
+_SPANS = (
+    (2 * _MINUTE, 1, "s", 0, ""),
+    (10 * _MINUTE, _MINUTE, "m", 1, "s"),
+    (3 * _HOUR, _MINUTE, "m", 0, ""),
+    (8 * _HOUR, _HOUR, "h", _MINUTE, "m"),
+    (2 * _DAY, _HOUR, "h", 0, ""),
+    (8 * _DAY, _DAY, "d", _HOUR, "h"),
+)
+_SHOWN = 3  # addresses in one cell
+
+
 def duration(seconds: float) -> str:
     """Write a time span as kubectl does: `45s`, `3m5s`, `12m`, `5h3m`, `2d4h`, `45d`."""
     total = max(int(seconds), 0)
-    minutes, hours, days = total // 60, total // 3600, total // 86400
-    steps: list[tuple[bool, str]] = [
-        (total < 120, f"{total}s"),
-        (minutes < 10, f"{minutes}m{total % 60}s" if total % 60 else f"{minutes}m"),
-        (minutes < 180, f"{minutes}m"),
-        (hours < 8, f"{hours}h{minutes % 60}m" if minutes % 60 else f"{hours}h"),
-        (hours < 48, f"{hours}h"),
-        (days < 8, f"{days}d{hours % 24}h" if hours % 24 else f"{days}d"),
-    ]
-    return next((text for fits, text in steps if fits), f"{days}d")
+    for limit, size, unit, small, small_unit in _SPANS:
+        if total < limit:
+            rest = total % size // small if small else 0
+            return f"{total // size}{unit}" + (f"{rest}{small_unit}" if rest else "")
+    return f"{total // _DAY}d"
 
 
 def _since(*paths: str) -> Cell:
@@ -108,9 +116,14 @@ def _slice_ports(obj: Json, _now: float) -> str:
     return ",".join(str(one.get("port", "*")) for one in obj.get("ports") or []) or "<unset>"
 
 
+def _few(found: list[str]) -> str:
+    more = f" + {len(found) - _SHOWN} more..." if len(found) > _SHOWN else ""
+    return ",".join(found[:_SHOWN]) + more
+
+
 def _slice_addresses(obj: Json, _now: float) -> str:
     found = [address for one in obj.get("endpoints") or [] for address in one["addresses"]]
-    return ",".join(found[:3]) + (f" + {len(found) - 3} more..." if len(found) > 3 else "") or "<unset>"
+    return _few(found) or "<unset>"
 
 
 def _endpoint_addresses(obj: Json, _now: float) -> str:
@@ -120,7 +133,7 @@ def _endpoint_addresses(obj: Json, _now: float) -> str:
         for address in subset.get("addresses") or []
         for port in subset.get("ports") or []
     ]
-    return ",".join(found[:3]) + (f" + {len(found) - 3} more..." if len(found) > 3 else "") or "<none>"
+    return _few(found) or "<none>"
 
 
 def _event_object(obj: Json, _now: float) -> str:

@@ -30,13 +30,13 @@ def describe(catalog: Catalog, path: str) -> Json | None:
         return roots[path](catalog)
     if path.startswith("/openapi/v3/"):
         return _openapi_v3(catalog, path.removeprefix("/openapi/v3"))
-    parts = path.strip("/").split("/")
-    if parts == ["api", "v1"]:
-        return _resource_list(catalog, "", "v1")
-    if parts[0] == "apis" and len(parts) == 2:
-        return _group(catalog, parts[1])
-    if parts[0] == "apis" and len(parts) == 3:
-        return _resource_list(catalog, parts[1], parts[2])
+    match path.strip("/").split("/"):
+        case ["api", "v1"]:
+            return _resource_list(catalog, "", "v1")
+        case ["apis", group]:
+            return _group(catalog, group)
+        case ["apis", group, version]:
+            return _resource_list(catalog, group, version)
     return None
 
 

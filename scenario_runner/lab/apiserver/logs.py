@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from urllib.parse import urlencode
 
 import httptools
@@ -32,9 +33,9 @@ async def log_response(api: Api, at: Target, query: dict[str, str]) -> Response:
         raise ApiError(500, "InternalError", f'Get "http://{host}:{port}{path}": {error}') from error
     answer = _Answer(reader, writer)
     await answer.read_head()
-    if answer.status != 200:
+    if answer.status != HTTPStatus.OK:
         text = "".join([part.decode(errors="replace") async for part in answer.body()])
-        raise ApiError(answer.status, "NotFound" if answer.status == 404 else "BadRequest", text)
+        raise ApiError(answer.status, "NotFound" if answer.status == HTTPStatus.NOT_FOUND else "BadRequest", text)
     return StreamingResponse(answer.body(), media_type="text/plain")
 
 

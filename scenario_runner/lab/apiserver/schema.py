@@ -24,6 +24,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 class Findings:
     """What a walk over one object found; `problems` are (field, reason, message)."""
 
+    is_builtin: bool
     unknown: list[str] = field(default_factory=list)
     mistyped: list[str] = field(default_factory=list)
     problems: list[tuple[str, str, str]] = field(default_factory=list)
@@ -50,7 +51,7 @@ class Schemas:
 
     def walk(self, obj: Any, schema: Json) -> Findings:
         """Check an object and take out, in place, every field that its schema does not know."""
-        findings = Findings()
+        findings = Findings("$ref" in schema)
         self._visit(obj, schema, "", findings)
         return findings
 
@@ -70,7 +71,8 @@ class Schemas:
 
     def _visit_fields(self, value: Json, schema: Json, path: str, findings: Findings) -> None:
         for name in schema.get("required") or ():
-            if name not in value:
+            # In the built-in types an absent field is that type's empty value; validation knows which may not be.
+            if name not in value and not findings.is_builtin:
                 findings.problems.append((_join(path, name), "FieldValueRequired", "Required value"))
         is_closed = "properties" in schema and "additionalProperties" not in schema
         is_closed = is_closed and not schema.get("x-kubernetes-preserve-unknown-fields")

@@ -54,10 +54,8 @@ def _availability(deployment: Json, counts: Json) -> Json:
 def _progress(deployment: Json, counts: Json, current: str | None, now: float) -> Json | None:
     """The Progressing condition to write, None where it stays as it is."""
     old = condition(deployment, "Progressing")
-    if deployment["spec"].get("paused"):
-        return _condition("Unknown", "DeploymentPaused", "Deployment is paused")
-    if current is None:
-        return None
+    if deployment["spec"].get("paused") or current is None:
+        return _paused() if deployment["spec"].get("paused") else None
     if _is_complete(deployment, counts):
         return _condition("True", _DONE, f'ReplicaSet "{current}" has successfully progressed.')
     if old.get("reason") == _DONE and counts["replicas"] == counts["updatedReplicas"]:
@@ -68,6 +66,10 @@ def _progress(deployment: Json, counts: Json, current: str | None, now: float) -
     if left is not None and left <= 0:
         return _condition("False", _LATE, f'ReplicaSet "{current}" has timed out progressing.')
     return None
+
+
+def _paused() -> Json:
+    return _condition("Unknown", "DeploymentPaused", "Deployment is paused")
 
 
 def _condition(status: str, reason: str, message: str) -> Json:

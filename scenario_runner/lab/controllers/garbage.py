@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from scenario_runner.lab.apiserver.api import Api
-from scenario_runner.lab.apiserver.deletion import PROPAGATION
+from scenario_runner.lab.apiserver.deletion import PROPAGATION, Deletion
 from scenario_runner.lab.apiserver.objects import Json, Key, is_going
 from scenario_runner.lab.apiserver.resources import Target
 from scenario_runner.lab.apiserver.store import Change
@@ -58,7 +58,8 @@ class Garbage:
             return
         for one, obj in dependents:
             if not is_going(obj):
-                self.api.delete(self._target(one))
+                has_own = any(True for _ in self._dependents(obj["metadata"]["uid"]))
+                self.api.delete(self._target(one), Deletion(propagation="Foreground" if has_own else "Background"))
         if not list(self._dependents(uid)):
             self._drop_finalizer(key, PROPAGATION["Foreground"])
 
