@@ -21,7 +21,7 @@ class Settings:
     startup: float = 2.0  # STARTUP_SECONDS
     token: float = 0.005  # TOKEN_SECONDS
     drain: float = 0.3  # DRAIN_SECONDS
-    grace: float = 20.0  # GRACE_SECONDS
+    grace: float = 4.0  # GRACE_SECONDS; below the lab's terminationGracePeriodSeconds
     misbehaviour: Misbehaviour = field(default_factory=Misbehaviour)  # MISBEHAVE
 
 
