@@ -4,7 +4,7 @@ import platform
 import random
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
 
@@ -18,24 +18,37 @@ from scenario_runner.core.plan import Plan
 from scenario_runner.core.report import Report
 from scenario_runner.core.targets import GpuTarget, NodesTarget, NodeTarget
 from scenario_runner.core.undo import UNDOS
-from scenario_runner.engine import claim, runner, signals
+from scenario_runner.engine import claim, runner
 from scenario_runner.engine.run_card import RunCard
+from scenario_runner.engine.signals import Signals, supervise
 from scenario_runner.engine.world import Clocks, World
 from scenario_runner.format.plan import make_plan
 from scenario_runner.format.scenario import Scenario
 
 
-def drill(
-    scenario: Scenario, where: Backend, report_dir: Path, seed: int | None, show: Callable[[Event], None]
-) -> Report:
-    """Run one scenario and write its reports; raise Refused, Orphaned or StepBroken when it may not begin."""
-    chosen = random.SystemRandom().randrange(2**31) if seed is None else seed
+@dataclass(frozen=True)
+class Desk:
+    """What all drills of one command share; signals are latched from before the first thread exists."""
+
+    signals: Signals
+    report_dir: Path
+    seed: int | None
+    show: Callable[[Event], None]
+
+
+def drill(scenario: Scenario, where: Backend, desk: Desk) -> Report:
+    """
+    Run one scenario and write its reports.
+
+    Raise Refused, Orphaned or StepBroken when it may not begin, LeftAtOnce when a person insists on leaving.
+    """
+    chosen = random.SystemRandom().randrange(2**31) if desk.seed is None else desk.seed
     plan = make_plan(scenario, where.cluster, where.agent, seed=chosen)
     bell = Bell()
     stop = Stop(bell)
     clocks = Clocks.system(bell, stop)
     run_id = f"{clocks.undo.now().astimezone(UTC):%Y%m%d-%H%M%S}-{plan.scenario}-{secrets.token_hex(2)}"
-    run_dir = (report_dir / run_id).absolute()
+    run_dir = (desk.report_dir / run_id).absolute()
     held = claim.take(state_folder(), run_dir, _card(run_id, plan, where), UNDOS)
     try:
         with EventFile(run_dir / "events.ndjson") as events:
@@ -50,9 +63,9 @@ def drill(
                 loads=LoadProcess(SystemClock(bell)),
                 journal=held.journal,
                 run_dir=run_dir,
-                listeners=(events, show),
+                listeners=(events, desk.show),
             )
-            report = signals.supervise(stop, lambda: runner.run(plan, world))
+            report = supervise(desk.signals, stop, lambda: runner.run(plan, world))
         report = replace(report, host=platform.node())
         write_reports(run_dir, report)
         return report

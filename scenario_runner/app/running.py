@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scenario_runner.app.backend import Backend, backend
-from scenario_runner.app.drill import drill
+from scenario_runner.app.drill import Desk, drill
 from scenario_runner.app.files import Sources, read
 from scenario_runner.app.record import write_junit
-from scenario_runner.core.events import Event
+from scenario_runner.core.clock import Bell, SystemClock
 from scenario_runner.core.report import Report
+from scenario_runner.engine.signals import LeftAtOnce, Signals
 from scenario_runner.errors import ExitCode, Refused, ScenarioRunnerError
 from scenario_runner.format.scenario import Scenario
 from scenario_runner.reporters.console import console
@@ -40,12 +41,13 @@ def run(options: RunOptions, say: Callable[[str], None]) -> ExitCode:
     scenarios = choose(read(options.paths, Sources(options.variables, options.vars_file)), options)
     reports: list[Report] = []
     codes: list[ExitCode] = []
-    show = console()
-    with backend(use_lab=options.use_lab, lab_name=options.lab_name, kernel_log=options.kernel_log) as where:
-        for scenario in scenarios:
-            codes.append(_one(scenario, where, options, show, say, reports))
-            if codes[-1] in {ExitCode.LEFTOVER, ExitCode.INTERRUPTED}:
-                break
+    with Signals(SystemClock(Bell())) as signals:
+        desk = Desk(signals, options.report_dir, options.seed, console())
+        with backend(use_lab=options.use_lab, lab_name=options.lab_name, kernel_log=options.kernel_log) as where:
+            for scenario in scenarios:
+                codes.append(_one(scenario, where, desk, say, reports))
+                if codes[-1] in {ExitCode.LEFTOVER, ExitCode.INTERRUPTED}:
+                    break
     if options.junit:
         write_junit(options.junit, reports)
     return worst(codes)
@@ -69,19 +71,15 @@ def worst(codes: Iterable[ExitCode]) -> ExitCode:
     return next((code for code in _ORDER if code in seen), ExitCode.BROKEN)
 
 
-def _one(
-    scenario: Scenario,
-    where: Backend,
-    options: RunOptions,
-    show: Callable[[Event], None],
-    say: Callable[[str], None],
-    reports: list[Report],
-) -> ExitCode:
+def _one(scenario: Scenario, where: Backend, desk: Desk, say: Callable[[str], None], reports: list[Report]) -> ExitCode:
     try:
-        report = drill(scenario, where, options.report_dir, options.seed, show)
+        report = drill(scenario, where, desk)
+    except LeftAtOnce as exc:
+        say(f"{scenario.name}: {exc}; `scenario-runner recover` does it")
+        return ExitCode.LEFTOVER
     except ScenarioRunnerError as exc:
         say(f"{scenario.name}: {exc}")
         return exc.exit_code
     reports.append(report)
-    say(f"report: {options.report_dir / report.run_id}/summary.md")
+    say(f"report: {desk.report_dir / report.run_id}/summary.md")
     return ExitCode(report.verdict.exit_code)
