@@ -86,3 +86,8 @@ def node_of(target: Target) -> NodeTarget:
     if isinstance(target, NodeTarget):
         return target
     raise TypeError(f"{type(target).__name__} does not lie on one node")
+
+
+def nodes_of(target: Target) -> tuple[NodeTarget, ...]:
+    """Every node that `target` lies on; `TypeError` for targets that lie on none (a plan never lets that happen)."""
+    return target.nodes if isinstance(target, NodesTarget) else (node_of(target),)

@@ -1,0 +1,70 @@
+"""The pods of a workload as the run's watches saw them last."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scenario_runner.core.observations import Observation, ObservationLog
+from scenario_runner.core.selectors import matches
+from scenario_runner.core.targets import WorkloadTarget
+
+
+@dataclass(frozen=True)
+class PodSighting:
+    """One pod; `name` is "namespace/name"."""
+
+    name: str
+    node: str
+    ready: bool
+    phase: str
+    waiting: str
+    restarts: int
+
+
+def pods_of(log: ObservationLog, target: WorkloadTarget) -> list[PodSighting]:
+    """Those that exist and are not being deleted, by name."""
+    found = []
+    for name in log.names("pod"):
+        facts = log.facts("pod", name)
+        if _belongs(name, facts, target) and not facts.get("gone") and facts.get("deleting") != "true":
+            ready, restarts = facts.get("ready") == "true", int(facts.get("restarts", "0"))
+            sight = PodSighting(
+                name, facts.get("node", ""), ready, facts.get("phase", ""), facts.get("waiting", ""), restarts
+            )
+            found.append(sight)
+    return found
+
+
+def crashes(log: ObservationLog, target: WorkloadTarget, since: float) -> dict[str, Observation]:
+    """The first crash of each pod since then: a restart, a failed phase, or CrashLoopBackOff."""
+    found: dict[str, Observation] = {}
+    for seen in log.select("pod", since=since):
+        if not seen.initial and _is_crash(seen) and _ever_belonged(log, seen.name, target):
+            found.setdefault(seen.name, seen)
+    return found
+
+
+def _is_crash(seen: Observation) -> bool:
+    if seen.fact == "restarts":
+        return int(seen.value or 0) > int(seen.was or 0)
+    return (seen.fact, seen.value) in {("phase", "Failed"), ("waiting", "CrashLoopBackOff")}
+
+
+def _belongs(name: str, facts: dict[str, str], target: WorkloadTarget) -> bool:
+    labels = {key.partition("/")[2]: value for key, value in facts.items() if key.startswith("label/")}
+    return name.startswith(f"{target.namespace}/") and matches(target.selector, labels)
+
+
+def _ever_belonged(log: ObservationLog, name: str, target: WorkloadTarget) -> bool:
+    """Also for a pod that is gone by now, whose labels have gone with it."""
+    labels = {seen.fact: seen.value for seen in log.select("pod", name) if seen.value}
+    return _belongs(name, labels, target)
+
+
+def described(pods: Sequence[PodSighting]) -> str:
+    """ "a on gpu-1 not ready (CrashLoopBackOff), b on gpu-2 ready"; "none"."""
+    return ", ".join(map(_described, pods)) or "none"
+
+
+def _described(pod: PodSighting) -> str:
+    reason = f" ({pod.waiting or pod.phase})" if not pod.ready and (pod.waiting or pod.phase != "Running") else ""
+    return f"{pod.name.partition('/')[2]} on {pod.node or 'no node'} {'ready' if pod.ready else 'not ready'}{reason}"

@@ -1,0 +1,27 @@
+"""Steps whose changes end with them."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from scenario_runner.core.outcome import Role
+from scenario_runner.core.step import Step
+
+
+class Group(Step):
+    """
+    Steps that belong together: what they changed is taken back when the last of them is over.
+
+    The planner puts the steps in the group's place, so a group is never carried out itself.
+    """
+
+    role: ClassVar[Role] = Role.GROUP
+    example: ClassVar[str] = """
+        group:
+          steps:
+            - inject_xid: {target: victim, xid: 94}
+            - pause: 10s
+        id: one-fault
+    """
+
+    steps: tuple[dict[str, object], ...] = Field(min_length=1, description="The steps, written as anywhere else.")

@@ -1,0 +1,123 @@
+"""Make a node report a GPU fault."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from scenario_runner.core.faulting import fault_name
+from scenario_runner.core.faults import FAULT_TTL, Fault, FaultRecord, GpuSeat
+from scenario_runner.core.outcome import Finding, Role
+from scenario_runner.core.ports import Injection
+from scenario_runner.core.quantities import Seconds
+from scenario_runner.core.seats import seat_of
+from scenario_runner.core.step import Context, Step, TargetKinds
+from scenario_runner.core.targets import GpuTarget, NodeTarget, Target, nodes_of
+from scenario_runner.core.undo.recover_fault import RecoverFault
+from scenario_runner.errors import StepBroken
+from scenario_runner.gpu.xids import xid_table
+
+
+class InjectXid(Step):
+    """
+    Make the kernel log of a node report an NVIDIA XID error, as if the GPU had failed.
+
+    The fault is in force until its `duration` is over, a `recover_fault` names it, or its group or the scenario ends.
+    A GPU that was chosen because a pod holds it must still be held by that pod. On several nodes each gets one fault.
+    """
+
+    role: ClassVar[Role] = Role.FAULT
+    example: ClassVar[str] = """
+        inject_xid: {target: victim, xid: 79}
+        id: lost-gpu
+    """
+
+    target: Annotated[str, TargetKinds(("gpu", "node", "nodes"))] = Field(description="The GPU or node(s) that fail.")
+    xid: int = Field(ge=1, le=999, description="The XID, e.g. 79 (GPU has fallen off the bus).")
+    gpu: int | str = Field(0, description="Which GPU of a node target: index, UUID or PCI address.")
+    duration: Seconds | None = Field(
+        None, gt=0, description="How long the fault lasts; until it is taken back if left out."
+    )
+    message: str | None = Field(
+        None,
+        min_length=1,
+        max_length=400,
+        description="What the line says after the XID; needed for XIDs without a built-in text.",
+    )
+    expect: Literal["observed", "written"] = Field(
+        "observed", description="`written`: a line in the kernel log is proof enough, nobody has to notice it."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_message(self) -> "InjectXid":
+        if self.message is None and self.xid not in xid_table().injectable:
+            built_in = ", ".join(map(str, xid_table().injectable))
+            raise ValueError(f"XID {self.xid} has no built-in text: give a `message`, or take one of {built_in}")
+        return self
+
+    def run(self, ctx: Context) -> Finding:
+        target = ctx.target(self.target)
+        aims = [(node, self._seat(ctx, target, node)) for node in nodes_of(target)]
+        faults = [self._inject(ctx, node.name, seat) for node, seat in aims]
+        return Finding("; ".join(faults), {"faults": float(len(faults))})
+
+    def changes(self, targets: Mapping[str, Target]) -> list[str]:
+        target = targets[self.target]
+        index = target.index if isinstance(target, GpuTarget) else self.gpu
+        return [f"{node.name}: a kernel log line with XID {self.xid} for GPU {index}" for node in nodes_of(target)]
+
+    def title(self) -> str:
+        return f"XID {self.xid} on {self.target}"
+
+    def _seat(self, ctx: Context, target: Target, node: NodeTarget) -> GpuSeat:
+        """The GPU as its agent knows it now; StepBroken when it is no longer the one that was planned."""
+        now = ctx.cluster.node(node.name)
+        if now is None or now.uid != node.uid:
+            raise StepBroken(f"node {node.name} is no longer the one that was planned; nothing was injected")
+        seats = ctx.agent.gpus(node.name)
+        if not isinstance(target, GpuTarget):
+            return seat_of(node.name, seats, self.gpu)
+        seat = seat_of(node.name, seats, target.uuid)
+        if target.held_by and target.held_by not in seat.held_by:
+            holder = f"by {', '.join(seat.held_by)}" if seat.held_by else "by nobody"
+            raise StepBroken(
+                f"pod {target.held_by} has moved: GPU {seat.index} of {node.name} is now held {holder};"
+                " nothing was injected"
+            )
+        return seat
+
+    def _inject(self, ctx: Context, node: str, seat: GpuSeat) -> str:
+        """Promise, inject, and say what was written."""
+        injection = Injection(
+            name=fault_name(ctx.run.run_id, ctx.step_id),
+            node=node,
+            xid=self.xid,
+            gpu=seat.uuid,
+            run=ctx.run.run_id,
+            message=self.message,
+            duration=self.duration,
+            ttl=FAULT_TTL,
+            max_lifetime=ctx.plan.worst_case + ctx.plan.undo_budget,
+        )
+        with ctx.changing(RecoverFault(fault_id=injection.fault_id, node=node, xid=self.xid)) as act:
+            record = act.agent.inject(injection)
+            ctx.run.add_fault(self._fault(ctx, record, seat))
+        if record.status != "active" or record.evidence is None:
+            raise StepBroken(f"fault {record.fault_id} is {record.status}: nothing proves that its line was written")
+        ctx.progress(f"XID {self.xid} is in force on {node}")
+        log = "the kernel log" if record.evidence.kernel_log == "real" else "the lab's kernel log"
+        return f"XID {self.xid} on GPU {seat.index} of {node}: record {record.evidence.sequence} of {log}"
+
+    def _fault(self, ctx: Context, record: FaultRecord, seat: GpuSeat) -> Fault:
+        return Fault(
+            fault_id=record.fault_id,
+            step_id=ctx.step_id,
+            xid=self.xid,
+            node=record.node,
+            gpu_index=seat.index,
+            gpu_uuid=seat.uuid,
+            pci=seat.pci,
+            at=ctx.clock.monotonic(),
+            expect=self.expect,
+            duration=self.duration,
+        )
