@@ -48,7 +48,8 @@ class Connector:
         return any(one.key == event.key and one.id != event.id for one in self._seen)
 
     def _show(self, event: HealthEvent, active: tuple[HealthEvent, ...]) -> None:
-        before = self._cluster.nodes()[event.node].condition(XID_CHECK) or {}
+        node = self._cluster.nodes().get(event.node)
+        before = (node and node.condition(XID_CHECK)) or {}
         status = "True" if active else "False"
         changed = before.get("status") != status
         self._cluster.set_condition(

@@ -31,10 +31,10 @@ class Janitor:
         """Take every open repair one step further. Raises ApiTrouble."""
         open_now = [(kind, one) for kind in maintenance.KINDS for one in self._open(kind)]
         for kind, one in open_now:
-            node = nodes.get(one["spec"]["nodeName"])
-            place = self._places.get(one["spec"]["nodeName"])
+            name = str(one.get("spec", {}).get("nodeName", ""))
+            node, place = nodes.get(name), self._places.get(name)
             if node is None or place is None:
-                self._finish(kind, one, "NodeNotFound", f"there is no node {one['spec']['nodeName']}", good=False)
+                self._finish(kind, one, "NodeNotFound", f"there is no node '{name}'", good=False)
             elif kind is maintenance.RESET:
                 self._reset(one, place)
             else:
@@ -58,10 +58,10 @@ class Janitor:
         return False
 
     def _reset(self, one: Json, place: Place) -> None:
-        wanted = one["spec"]["selector"]["uuids"]
+        wanted = one["spec"].get("selector", {}).get("uuids") or []
         unknown = sorted(set(wanted) - {gpu.uuid for gpu in place.gpus})
-        if unknown:
-            message = f"{place.node} has no GPU {', '.join(unknown)}"
+        if unknown or not wanted:
+            message = f"{place.node} has no GPU {', '.join(unknown)}" if unknown else "no GPU is named"
             self._finish(maintenance.RESET, one, "GPUNotFound", message, good=False)
             return
         if not self._started(maintenance.RESET, one, {}) or self._age(one) < self._times.reset:

@@ -96,8 +96,7 @@ class Platform:
         self._engaged = in_quarantine or self._memory.waiting
         for node in ours:
             self._move(node, nodes)
-        if self._engaged or self._janitor.busy:
-            self._janitor.step(nodes)
+        self._janitor.step(nodes)
 
     def _move(self, node: Node, nodes: Mapping[str, Node]) -> None:
         if self._quarantine.notice_uncordon(node):

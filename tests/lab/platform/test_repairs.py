@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from scenario_runner.lab.platform.api import Json
 from tests.lab.platform.world import World
 
@@ -110,3 +112,36 @@ def test_a_keeper_that_takes_its_time_is_asked_once(world: World) -> None:
     world.until(lambda: len(asked) >= 11)
     world.pass_time(2)
     assert len(asked) == 11
+
+
+@pytest.mark.parametrize(
+    ("plural", "spec", "reason", "message"),
+    [
+        ("rebootnodes", {"nodeName": "gpu-9"}, "NodeNotFound", "there is no node 'gpu-9'"),
+        ("gpuresets", {}, "NodeNotFound", "there is no node ''"),
+        ("gpuresets", {"nodeName": "gpu-1"}, "GPUNotFound", "no GPU is named"),
+        (
+            "gpuresets",
+            {"nodeName": "gpu-1", "selector": {"uuids": ["GPU-2"]}},
+            "GPUNotFound",
+            "gpu-1 has no GPU GPU-2",
+        ),
+    ],
+)
+def test_a_repair_that_can_not_be_done_says_why(
+    world: World, plural: str, spec: Json, reason: str, message: str
+) -> None:
+    world.api.put(
+        f"/apis/janitor.dgxc.nvidia.com/v1alpha1/{plural}/by-hand", {"metadata": {"name": "by-hand"}, "spec": spec}
+    )
+    world.platform.tick(changed=True)
+    [condition] = repair_of(world)["status"]["conditions"]
+    assert (condition["status"], condition["reason"], condition["message"]) == ("False", reason, message)
+
+
+def test_a_reboot_that_a_human_orders_is_carried_out(world: World) -> None:
+    repair = {"metadata": {"name": "by-hand"}, "spec": {"nodeName": "gpu-1"}}
+    world.api.put("/apis/janitor.dgxc.nvidia.com/v1alpha1/rebootnodes/by-hand", repair)
+    world.platform.tick(changed=True)
+    world.until(lambda: "completionTime" in repair_of(world)["status"])
+    assert world.reboots == ["gpu-1"]
