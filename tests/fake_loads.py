@@ -1,6 +1,7 @@
 """Loads that send nothing: a function says how each request ends."""
 
 from collections.abc import Callable
+from math import inf
 
 from scenario_runner.core.samples import LoadOrder, Sample, Samples
 from tests.fake_time import FakeClock
@@ -61,7 +62,7 @@ class FakeLoad:
             self._sent += 1
             self._samples.scheduled(at)
             seconds, reason = self._answer(at)
-            if seconds >= self._order.request_timeout:
+            if self._order.request_timeout <= seconds < inf:  # inf: the worker loses it
                 seconds, reason = self._order.request_timeout, "timeout"
             self._flying.append(Sample(at, at, at + seconds, None, 0 if reason else 200, reason))
         for sample in [one for one in self._flying if one.ended <= now]:

@@ -201,3 +201,14 @@ class Flaky(Kind):
         if ctx.clock.monotonic() < self.until:
             raise StepFailed(f"not before {self.until:g}s, it is {ctx.clock.monotonic():g}s")
         return Finding("at last")
+
+
+class Hit(Kind):
+    """Note what a reader of hit counters would note."""
+
+    role: ClassVar[Role] = Role.WAIT
+    by: Literal["hit", "probe"]
+
+    def run(self, ctx: Context) -> Finding:
+        ctx.observations.note("fault", ctx.run.faults[0].fault_id, "evidence", self.by)
+        return Finding("counted")
