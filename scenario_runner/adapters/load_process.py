@@ -12,7 +12,7 @@ from typing import IO
 
 import scenario_runner
 from scenario_runner.core.clock import Clock
-from scenario_runner.core.samples import LATE, LoadOrder, Sample, Samples
+from scenario_runner.core.samples import MOST_LATE, LoadOrder, Sample, Samples
 from scenario_runner.errors import StepBroken
 from scenario_runner.load.protocol import (
     STOP,
@@ -29,7 +29,6 @@ _PIECE = 2**18  # bytes read at once
 _SILENCE = 5.0  # seconds; the worker speaks every second
 _GOODBYE = 2.0  # seconds that it has to end by itself
 _FEWEST_STARTS = 100  # below that one late start would already be too much
-_MOST_LATE = 0.01  # share of starts
 
 
 class LoadProcess:
@@ -53,7 +52,7 @@ class LoadProcessRun:
     def __init__(self, order: LoadOrder, clock: Clock) -> None:
         self._order = order
         self._clock = clock
-        self._samples = Samples()
+        self._samples = Samples(order.late_after)
         self._starts = self._late = 0
         self._trouble = ""
         self._statistics: Statistics | None = None
@@ -138,7 +137,7 @@ class LoadProcessRun:
             self._samples.add(message)
         elif isinstance(message, Due):
             self._starts += 1
-            self._late += message.started - message.scheduled > LATE
+            self._late += message.started - message.scheduled > self._order.late_after
             self._samples.scheduled(message.scheduled)
         elif isinstance(message, Trouble):
             self._trouble = self._trouble or message.text
@@ -170,11 +169,11 @@ class LoadProcessRun:
 
     def _lateness(self) -> str:
         starts, late = self._starts, self._late
-        if starts < _FEWEST_STARTS or late <= _MOST_LATE * starts:
+        if starts < _FEWEST_STARTS or late <= MOST_LATE * starts:
             return ""
         return (
-            f"{late} of {starts} requests started more than {LATE * 1000:.0f}ms after their schedule for want of our"
-            f" own CPU, at most {_MOST_LATE:.0%} may"
+            f"{late} of {starts} requests started more than {self._order.late_after * 1000:.0f}ms after their"
+            f" schedule for want of our own CPU, at most {MOST_LATE:.0%} may"
         )
 
 

@@ -1,15 +1,16 @@
 """What counts as a verdict about requests: which of them, how many, and when they can be trusted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scenario_runner.core.clock import Deadline, Look, wait_until
 from scenario_runner.core.faults import Interval
-from scenario_runner.core.samples import Selection
-from scenario_runner.core.step import Context, LoadHandle
+from scenario_runner.core.outcome import Role
+from scenario_runner.core.samples import MOST_LATE, Selection
+from scenario_runner.core.step import Context, LoadHandle, Step
 from scenario_runner.errors import DeadlineExceeded, StepBroken
 
-MOST_LATE = 0.01  # share of requests that may start late for want of our own CPU
+_WINDOWS = ("fault", "baseline", "recovery")
 DRAIN = 5.0  # seconds beyond the request timeout after which every request must have been told of
 
 
@@ -56,6 +57,17 @@ def failures(chosen: Selection) -> str:
     return ", ".join(f"{reason} {count}" for reason, count in ranked)
 
 
+def window_problems(during: str | None, peers: Mapping[str, Step]) -> list[str]:
+    """Sentences about a `during` that no step before can have opened."""
+    if during is None or during in _WINDOWS:
+        return []
+    faults = [name for name, step in peers.items() if step.role is Role.FAULT]
+    if during in faults:
+        return []
+    there = ", ".join([*_WINDOWS, *faults])
+    return [f"during: no fault before this step is called {during}; write one of {there}"]
+
+
 def _windows(ctx: Context, handle: LoadHandle, during: str | None) -> tuple[Sequence[Interval] | None, bool]:
     """Windows that end now at the latest, and whether one was still open."""
     if during is None:
@@ -87,7 +99,7 @@ def _ended(ctx: Context, handle: LoadHandle, windows: Sequence[Interval] | None)
 
 def _trust(judged: Judged) -> None:
     chosen = judged.chosen
-    if chosen.late > MOST_LATE * chosen.total:
+    if chosen.starved:
         raise StepBroken(
             f"{chosen.late} of {chosen.total} requests{judged.where} started late for want of our own CPU"
             f" (more than {100 * MOST_LATE:g} %): the load can not be trusted"

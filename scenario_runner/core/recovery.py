@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from scenario_runner.core.faults import Fault, Interval
-from scenario_runner.core.judging import MOST_LATE
 from scenario_runner.core.quantities import Ratio
 from scenario_runner.core.samples import Samples, Selection
 
@@ -54,8 +53,7 @@ class SlidingWindow:
         return not self.ratio.judge(chosen.succeeded + chosen.pending, chosen.total + chosen.pending)
 
     def _satisfied(self, chosen: Selection) -> bool:
-        in_time = chosen.late <= MOST_LATE * chosen.total
-        return chosen.total >= self.least and in_time and self.ratio.judge(chosen.succeeded, chosen.total)
+        return chosen.total >= self.least and not chosen.starved and self.ratio.judge(chosen.succeeded, chosen.total)
 
 
 def impact(samples: Samples, faults: Sequence[Fault], now: float) -> str:

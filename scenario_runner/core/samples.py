@@ -10,6 +10,9 @@ from typing import overload
 
 from scenario_runner.core.faults import Interval
 
+LATE = 0.005  # seconds after its schedule before which no start counts as late
+MOST_LATE = 0.01  # share of requests that may start late for want of our own CPU
+
 
 @dataclass(frozen=True)
 class LoadOrder:
@@ -30,6 +33,16 @@ class LoadOrder:
     duration: float | None = None  # seconds of scheduled starts; None: until stopped
     request_timeout: float = 30.0
     max_outstanding: int = 256
+
+    @property
+    def late_after(self) -> float:
+        """
+        Seconds after its schedule from which a start counts as late for want of our own CPU.
+
+        Half the time between two starts: closer to its schedule than that, a load still has its rate and its order.
+        """
+        between = self.every if self.every is not None else 1 / (self.rate or 1.0)
+        return max(LATE, between / 2)
 
 
 @dataclass(frozen=True)
@@ -96,15 +109,18 @@ class Selection:
     failures: Mapping[str, int]  # reason -> count
     latencies: Sequence[float]  # of successes, seconds, ascending
     first_tokens: Sequence[float]  # of successes, seconds from the scheduled start, ascending
-    late: int  # requests (of those that ended) started later than LATE after their schedule
+    late: int  # requests (of those that ended) started too late for want of our own CPU
+
+    @property
+    def starved(self) -> bool:
+        """Too many requests started late for the figures to be trusted; a single one proves nothing."""
+        return self.late > max(1, MOST_LATE * self.total)
 
     @property
     def ratio(self) -> float | None:
         """Share of successes; None when no request ended."""
         return self.succeeded / self.total if self.total else None
 
-
-LATE = 0.005  # seconds after which a start counts as late for want of our own CPU
 
 _SUCCEEDED, _PENDING, _FAILED = 0, 1, 2  # states of a row; a failure's state is _FAILED + the number of its reason
 _MOST_REASONS = 250  # a state is one byte; a service that answers with ever new texts must not overflow it
@@ -120,7 +136,9 @@ class Samples:
     that a window is a range of rows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, late_after: float | None = None) -> None:
+        """`late_after` in seconds, as in LoadOrder; None: LATE."""
+        self._late_after = LATE if late_after is None else late_after
         self._lock = threading.Lock()
         self._scheduled = array("d")
         self._states = bytearray()
@@ -140,7 +158,7 @@ class Samples:
         with self._lock:
             row = self._pending_row(sample.scheduled)
             self._ended += 1
-            self._late[row] = sample.started - sample.scheduled > LATE
+            self._late[row] = sample.started - sample.scheduled > self._late_after
             self._states[row] = self._state(sample.reason)
             if not sample.reason:
                 self._latencies[row] = sample.latency

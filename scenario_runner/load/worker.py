@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from scenario_runner.core.samples import LATE, LoadOrder, Sample
+from scenario_runner.core.samples import LoadOrder, Sample
 from scenario_runner.load.answers import judge_for
 from scenario_runner.load.client import Client
 from scenario_runner.load.clock import now
@@ -86,7 +86,7 @@ class Worker:
 
     def _count(self, late: float) -> None:
         self._due += 1
-        self._late += late > LATE
+        self._late += late > self._order.late_after
         self._worst = max(self._worst, late)
 
     def _ended(self, exchange: Exchange) -> None:

@@ -132,6 +132,5 @@ def _worth_telling(seen: Observation) -> bool:
 
 def _observed(seen: Observation, began: float) -> Text:
     was = f" (was {seen.was})" if seen.was else ""
-    return Text(
-        f"{seen.at - began:6.1f}s   {seen.subject} {seen.name}: {seen.fact} is {seen.value or 'gone'}{was}", style="dim"
-    )
+    now = seen.value or ("gone" if seen.was else "there")
+    return Text(f"{seen.at - began:6.1f}s   {seen.subject} {seen.name}: {seen.fact} is {now}{was}", style="dim")
