@@ -1,0 +1,140 @@
+"""What stands between a plan and a cluster: requirements, victims, consequences. Everything here only looks."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from scenario_runner.core.outcome import Role
+from scenario_runner.core.plan import Guards, PlannedStep
+from scenario_runner.core.ports import AgentReads, ClusterReads
+from scenario_runner.core.states import NodeState
+from scenario_runner.core.targets import GpuTarget, NodesTarget, NodeTarget, Target, WorkloadTarget, nodes_of
+from scenario_runner.gpu.xids import xid_table
+
+ALLOW_LABEL = "scenario-runner/allow"
+STATE_LABEL = "dgxc.nvidia.com/nvsentinel-state"
+PLATFORM_NAMESPACE = "nvsentinel"
+PROTECTED = ("kube-system", PLATFORM_NAMESPACE)
+GPU_LABEL = "nvidia.com/gpu.present=true"
+_MANY = 8  # pods in a line
+
+
+@dataclass(frozen=True)
+class Victim:
+    """One node that a fault step will hit, and which of its GPUs."""
+
+    step: PlannedStep
+    xid: int
+    node: NodeTarget
+    gpu: str
+    held_by: str = ""
+
+
+def victims(steps: Iterable[PlannedStep], targets: Mapping[str, Target]) -> tuple[Victim, ...]:
+    """Every node and GPU that the fault steps hit, in their order."""
+    return tuple(
+        victim
+        for planned in steps
+        if planned.step.role is Role.FAULT and planned.when
+        for victim in _victims_of(planned, targets)
+    )
+
+
+def _victims_of(planned: PlannedStep, targets: Mapping[str, Target]) -> Iterator[Victim]:
+    target = targets.get(str(getattr(planned.step, "target", "")))
+    xid = getattr(planned.step, "xid", 0)
+    if isinstance(target, GpuTarget):
+        yield Victim(planned, xid, target.node, str(target.index), target.held_by)
+    elif isinstance(target, NodeTarget | NodesTarget):
+        for node in nodes_of(target):
+            yield Victim(planned, xid, node, str(getattr(planned.step, "gpu", 0)))
+
+
+def unmet(requires: Sequence[str], cluster: ClusterReads, agent: AgentReads) -> list[str]:
+    """Sentences about what the scenario requires and the cluster does not have."""
+    missing: list[str] = []
+    if "agent" in requires:
+        missing += [f"requires agent, and a fault agent does not answer: {one}" for one in agent.faults().unreachable]
+    if "sentinel" in requires and PLATFORM_NAMESPACE not in cluster.namespaces():
+        missing.append(f"requires sentinel, and the cluster has no namespace {PLATFORM_NAMESPACE}")
+    return missing
+
+
+def guard(guards: Guards, hit: Sequence[Victim], targets: Mapping[str, Target], cluster: ClusterReads) -> list[str]:
+    """Sentences about why this run may not start; none when it may."""
+    problems = [*_sizes(guards, hit), *_forbidden_consequences(guards, hit)]
+    for name in sorted({victim.node.name for victim in hit}):
+        node = cluster.node(name)
+        if node is not None:
+            problems += _node_problems(node, allow_sick=guards.allow_sick)
+    for victim in hit:
+        if victim.held_by.partition("/")[0] in PROTECTED:
+            problems.append(f"GPU {victim.gpu} of {victim.node.name} is held by {victim.held_by}, which is protected")
+    return list(dict.fromkeys([*problems, *_too_few_ready(guards, targets, cluster)]))
+
+
+def _sizes(guards: Guards, hit: Sequence[Victim]) -> Iterator[str]:
+    nodes = sorted({victim.node.name for victim in hit})
+    gpus = sorted({f"GPU {victim.gpu} of {victim.node.name}" for victim in hit})
+    for word, found, most in (("nodes", nodes, guards.max_nodes), ("gpus", gpus, guards.max_gpus)):
+        if len(found) > most:
+            yield f"the faults hit {len(found)} {word} ({', '.join(found)}), and guards.max_{word} is {most}"
+
+
+def _forbidden_consequences(guards: Guards, hit: Sequence[Victim]) -> Iterator[str]:
+    for victim in hit:
+        for consequence in xid_table().consequences(victim.xid):
+            if consequence not in guards.allow:
+                what = f"XID {victim.xid} makes the platform {_verb(consequence)} {victim.node.name}"
+                yield f"{what}, and guards.allow does not name {consequence}"
+
+
+def _verb(consequence: str) -> str:
+    return "reset a GPU of" if consequence == "gpu-reset" else consequence
+
+
+def _node_problems(node: NodeState, *, allow_sick: bool) -> Iterator[str]:
+    if node.labels.get(ALLOW_LABEL) != "true":
+        yield f"node {node.name} is not labelled {ALLOW_LABEL}=true"
+    if not allow_sick:
+        for why in _sick(node):
+            yield f"node {node.name} {why} already; allow_sick: true in guards accepts that"
+
+
+def _sick(node: NodeState) -> Iterator[str]:
+    if node.unschedulable:
+        yield "is cordoned"
+    if not node.ready:
+        yield "is not ready"
+    if node.labels.get(STATE_LABEL):
+        yield f"is in state {node.labels[STATE_LABEL]}"
+    for kind, condition in sorted(node.conditions.items()):
+        if kind != "Ready" and condition.status == "True":
+            yield f"has condition {kind}"
+
+
+def _too_few_ready(guards: Guards, targets: Mapping[str, Target], cluster: ClusterReads) -> Iterator[str]:
+    for name, wanted in guards.min_ready.items():
+        target = targets.get(name)
+        if isinstance(target, WorkloadTarget):
+            ready = sum(pod.ready and not pod.deleting for pod in cluster.pods(target.namespace, target.selector))
+            if ready < wanted:
+                yield f"{name} has {ready} ready pods, and guards.min_ready asks for {wanted}"
+
+
+def consequences(hit: Sequence[Victim], cluster: ClusterReads) -> tuple[str, ...]:
+    """What the platform will do because of the faults, and whom it hits."""
+    lines: list[str] = []
+    for victim in hit:
+        expected = xid_table().consequences(victim.xid)
+        answer = ", ".join(expected) if expected else "no action"
+        lines.append(f"{victim.node.name}: {answer} (the platform's answer to XID {victim.xid})")
+    drained = sorted({one.node.name for one in hit if "drain" in xid_table().consequences(one.xid)})
+    pods = cluster.pods("") if drained else ()
+    for node in drained:
+        there = sorted(f"{pod.namespace}/{pod.name}" for pod in pods if pod.node == node and not pod.deleting)
+        more = f" and {len(there) - _MANY} more" if len(there) > _MANY else ""
+        lines.append(f"{node}: {len(there)} pods run there: {', '.join(there[:_MANY]) or 'none'}{more}")
+    if drained:
+        every = max(len(cluster.nodes(GPU_LABEL)), len(drained))
+        lines.append(f"{len(drained)} of {every} nodes with GPUs ({len(drained) / every:.0%}) take no pods for a while")
+    return tuple(dict.fromkeys(lines))

@@ -1,0 +1,82 @@
+"""A plan as text: what was chosen, what will be done, what it will cost and what may happen."""
+
+from collections.abc import Iterable, Iterator
+
+from scenario_runner.core.outcome import Phase
+from scenario_runner.core.plan import Plan, PlannedStep
+from scenario_runner.core.quantities import format_seconds
+from scenario_runner.format.profile import shipped_profile
+from scenario_runner.gpu.xids import xid_table
+
+_TITLES = {
+    Phase.HEALTH: "Health, before the first step and after undo",
+    Phase.STEPS: "Steps",
+    Phase.ALWAYS: "Always, before undo",
+    Phase.AFTER: "After undo",
+}
+
+
+def render(plan: Plan) -> str:
+    """Several lines, without a line break at the end."""
+    lines = [f"{plan.scenario} ({plan.file})", *([plan.description.strip()] if plan.description else [])]
+    lines += _section("Variables", (f"{one.name} = {one.value} ({one.source})" for one in plan.variables))
+    lines += _section("Targets", _targets(plan))
+    for phase, title in _TITLES.items():
+        lines += _section(title, _steps(plan.of_phase(phase)))
+    lines += _section("Changes, taken back at the end", plan.changes)
+    lines += _section("Consequences, left to the platform", plan.consequences)
+    lines += _section("Times", _times(plan))
+    lines += _section("Stops early when", (_abort(one.load, one.below, one.window) for one in plan.abort_when))
+    return "\n".join(lines)
+
+
+def _section(title: str, rows: Iterable[str]) -> list[str]:
+    indented = [f"  {row}" for row in rows]
+    return ["", f"{title}:", *indented] if indented else []
+
+
+def _targets(plan: Plan) -> Iterator[str]:
+    width = max((len(one.name) for one in plan.resolved), default=0)
+    for one in plan.resolved:
+        yield f"{one.name:<{width}}  {one.chosen}   {one.declared}"
+        if one.also:
+            yield f"{'':<{width}}  also matched: {', '.join(one.also)}"
+
+
+def _steps(steps: tuple[PlannedStep, ...]) -> Iterator[str]:
+    width = max((len(one.number) for one in steps), default=0)
+    for one in steps:
+        notes = [f"at most {format_seconds(one.step.longest(one.timeout))}"]
+        notes += ["in the background"] if one.background else []
+        notes += ["skipped, its when is false"] if not one.when else []
+        notes += [f"{one.retry.attempts} attempts, {format_seconds(one.retry.every)} apart"] if one.retry else []
+        notes += ["a failure does not stop the run"] if one.continue_on_failure else []
+        inside = "  " * len(one.scope)
+        name = f"{one.name} [{one.id}]" if not one.id.startswith(one.number.replace(" ", "-")) else one.name
+        yield f"{one.number:<{width}}  {inside}{name} ({', '.join(notes)})"
+
+
+def _abort(load: str, below: float, window: float) -> str:
+    return f"success of {load} is below {below:g} over {format_seconds(window)}"
+
+
+def _times(plan: Plan) -> Iterator[str]:
+    yield f"worst case {format_seconds(plan.worst_case)}, then undo within {format_seconds(plan.undo_budget)}"
+    if plan.deadline is not None:
+        yield f"deadline {format_seconds(plan.deadline)}"
+    phases = ", ".join(f"{name} {format_seconds(value)}" for name, value in vars(plan.profile).items())
+    yield f"the platform may take: {phases}"
+    yield from _settling(plan)
+    yield f"seed {plan.seed}"
+
+
+def _settling(plan: Plan) -> Iterator[str]:
+    settle = shipped_profile().settle
+    numbers = {getattr(one.step, "xid", None) for one in plan.steps}
+    for number in sorted(xid for xid in numbers if isinstance(xid, int)):
+        known = xid_table().find(number)
+        severity = "critical" if known is None else known.severity
+        low, high = settle.of(severity)
+        recovery = " to ".join(format_seconds(one) for one in xid_table().recovery_seconds(number))
+        between = f"{format_seconds(low)} to {format_seconds(high)}"
+        yield f"XID {number} ({severity}) shows within {between}, is recovered after {recovery}"
