@@ -176,8 +176,9 @@ class _Life:
         reason = state.world.stop.reason
         for steps in (self._health_again(), state.plan.of_phase(Phase.AFTER)):
             self._blocked = f"the run was asked to stop: {reason.text}" if reason and interrupted else ""
-            self._walk(steps, grace(state))
-            self._note(self._stepping.finish_all(grace(state), to_the_end=True))
+            clock: Clock = grace(state) if reason else state.world.clocks.steps
+            self._walk(steps, clock)
+            self._note(self._stepping.finish_all(grace(state), to_the_end=not self._blocked))
 
     @property
     def _interrupted(self) -> bool:

@@ -54,7 +54,7 @@ class Inject(Kind):
                 ctx.clock.monotonic(),
                 self.expect,
                 self.duration,
-            )  # fmt: skip
+            )
         )
         return Finding(f"XID {self.xid} on {node}")
 

@@ -169,7 +169,8 @@ class TestGroups:
         assert story(report)[3:] == [
             ("03 end", "group", "passed", "taken back: XID 79 on gpu-1"),
             ("03 end", "group", "passed", "taken back: edits of Deployment dynamo/vllm-decode"),
-        ] + [("verdict", "verdict", "broken", "no assertion was judged after the fault")]
+            ("verdict", "verdict", "broken", "no assertion was judged after the fault"),
+        ]
 
     def test_a_group_that_follows_another_is_another_group(self, world):
         plan = plan_of(planned(Inject(), "a", scope=("one",)), planned(Inject(xid=48), "b", scope=("two",)))
