@@ -2,12 +2,14 @@
 
 import json
 import secrets
+import socket
 import string
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from scenario_runner.errors import Refused
 from scenario_runner.lab import hardware
 from scenario_runner.lab.layout import Layout, write_whole
 from scenario_runner.lab.number import LabNumber, free_port
@@ -63,8 +65,8 @@ def lay_out(order: Order, layout: Layout, number: LabNumber, keeper_pid: int) ->
         hardware.install(layout.node(name), name, order.lab_id, number.pci_domain, 0x10 * place, options.gpus)
     write_whole(layout.roster, json.dumps(agents, indent=2))
     write_whole(layout.places, json.dumps(_places(layout, info), indent=2))
-    components = [_api_server(info), *_of_nodes(layout, info, agents, number)]
-    components += [_gateway(layout, info), _platform(layout, info), _proxy(info, number), _setup(layout, info)]
+    components = [_api_server(info, number), *_of_nodes(layout, info, agents, number)]
+    components += [_gateway(layout, info), _platform(layout, info), _proxy(info), _setup(layout, info)]
     return Blueprint(info, tuple(components))
 
 
@@ -103,6 +105,20 @@ def _write_manifests(layout: Layout, order: Order, number: LabNumber, info: LabI
     }
     text = string.Template(Path(order.options.manifests).read_text()).safe_substitute(values)
     write_whole(layout.manifests, text)
+    for manifest in filter(None, yaml.safe_load_all(text)):
+        if manifest.get("kind") == "Service" and (host := manifest["spec"].get("clusterIP")):
+            for port in manifest["spec"].get("ports") or []:
+                _check_free(manifest["metadata"]["name"], host, int(port["port"]))
+
+
+def _check_free(service: str, host: str, port: int) -> None:
+    """The address is the lab's own, so only a program that listens on all addresses can be in the way."""
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise Refused(
+            f"Service {service} can not have port {port}: a program of this machine listens there on all addresses."
+        ) from error
 
 
 def _kernel_log(layout: Layout, info: LabInfo, node: str) -> str:
@@ -121,9 +137,10 @@ def _places(layout: Layout, info: LabInfo) -> dict[str, object]:
     return {"nodes": nodes, "control": info.control}
 
 
-def _api_server(info: LabInfo) -> Component:
+def _api_server(info: LabInfo, number: LabNumber) -> Component:
     argv = ["--listen", _listen(info.api_url), "--token-file", info.token_file]
     argv += ["--node-grace", f"{info.times.node_grace:g}", "--eviction-after", str(round(info.times.eviction_after))]
+    argv += ["--service-network", number.address(0, 0).rpartition(".")[0]]
     return Component(API_SERVER, "scenario_runner.lab.apiserver.main", tuple(argv))
 
 
@@ -155,11 +172,11 @@ def _platform(layout: Layout, info: LabInfo) -> Component:
     return Component("platform", "scenario_runner.lab.platform.main", tuple(argv))
 
 
-def _proxy(info: LabInfo, number: LabNumber) -> Component:
-    argv = ["--kubeconfig", info.kubeconfig, "--prefix", number.address(0, 0).rpartition(".")[0]]
-    return Component("proxy", "scenario_runner.lab.proxy", tuple(argv))
+def _proxy(info: LabInfo) -> Component:
+    return Component("proxy", "scenario_runner.lab.proxy", ("--kubeconfig", info.kubeconfig))
 
 
 def _setup(layout: Layout, info: LabInfo) -> Component:
     argv = ["--kubeconfig", info.kubeconfig, "--manifests", str(layout.manifests)]
+    argv += ["--nodes", str(len(info.nodes))]
     return Component(SETUP, "scenario_runner.lab.setup", tuple(argv))

@@ -72,15 +72,15 @@ class Lab:
         self.close()
 
 
-def up(options: LabOptions, *, owned: bool) -> Lab:
+def up(options: LabOptions, *, owned: bool, folder: Path | None = None) -> Lab:
     """
-    Start a lab and wait until it serves.
+    Start a lab and wait until it serves; its files go to `folder`/NAME (default: the user's state folder).
 
     An owned lab dies with this process; another one lives until `down`. Raises Refused (not Linux, the name is taken,
     the real kernel log must be left alone) or TargetUnreachable with the end of the log of what failed.
     """
     _check(options)
-    order, layout = _claim_name(options)
+    order, layout = _claim_name(options, folder or labs_folder())
     reading, owner = os.pipe()
     try:
         keeper = _start_keeper(order, layout, reading, "owned" if owned else "kept")
@@ -102,9 +102,9 @@ def up(options: LabOptions, *, owned: bool) -> Lab:
     return Lab(info, keeper, None)
 
 
-def find(name: str) -> LabInfo | None:
+def find(name: str, folder: Path | None = None) -> LabInfo | None:
     """The lab of this name if it runs. What a lab that died with its whole family left behind is cleared away."""
-    layout = Layout(labs_folder() / name)
+    layout = Layout((folder or labs_folder()) / name)
     try:
         order = read_order(layout)
     except (OSError, ValueError, KeyError, TypeError):
@@ -152,12 +152,11 @@ def _check(options: LabOptions) -> None:
         raise Refused(f"The lab must not use the real kernel log. {why} Use --kernel-log file.")
 
 
-def _claim_name(options: LabOptions) -> tuple[Order, Layout]:
+def _claim_name(options: LabOptions, folder: Path) -> tuple[Order, Layout]:
     """Make the lab's folder, whole at once, so that of two starters exactly one gets the name."""
-    folder = labs_folder()
     folder.mkdir(parents=True, exist_ok=True)
     layout = Layout(folder / options.name)
-    if find(options.name) is not None:
+    if find(options.name, folder) is not None:
         raise Refused(f"Lab {options.name} runs already: use it, or end it with `lab down {options.name}`.")
     lab_id = secrets.token_hex(8)
     path = layout.root / "control.sock"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scenario_runner.lab.kube import Change, Json, Kube, KubeError, read_kubeconfig
+from scenario_runner.lab.kube import Change, Json, Kube, read_kubeconfig
 from scenario_runner.lab.saying import say, say_ready
 
 _SERVICES = "/api/v1/services"
@@ -106,11 +106,10 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 class Proxy:
-    """All Services of the lab; `prefix` (127.L.0) is where their addresses come from."""
+    """All Services of the lab."""
 
-    def __init__(self, kube: Kube, prefix: str) -> None:
+    def __init__(self, kube: Kube) -> None:
         self._kube = kube
-        self._prefix = prefix
         self._seen: dict[str, dict[str, Json]] = {_SERVICES: {}, _SLICES: {}}
         self._synced: set[str] = set()
         self._changed = asyncio.Event()
@@ -127,7 +126,6 @@ class Proxy:
                 if one.done():
                     one.result()
             if self._synced == set(self._seen):
-                await self._allocate()
                 await self._apply(routes([*self._seen[_SERVICES].values()], [*self._seen[_SLICES].values()]))
                 if not is_told:
                     say_ready()
@@ -149,20 +147,6 @@ class Proxy:
         else:
             seen[change.obj["metadata"]["uid"]] = change.obj
 
-    async def _allocate(self) -> None:
-        """Give an address to each Service that came without one."""
-        services = self._seen[_SERVICES].values()
-        taken = {one["spec"].get("clusterIP") for one in services}
-        free = (host for host in (f"{self._prefix}.{last}" for last in range(20, 251)) if host not in taken)
-        for service in services:
-            if not service["spec"].get("clusterIP") and service["spec"].get("type") != "ExternalName":
-                meta, host = service["metadata"], next(free)
-                patch = {"spec": {"clusterIP": host, "clusterIPs": [host]}}
-                try:
-                    await self._kube.patch(f"/api/v1/namespaces/{meta['namespace']}/services/{meta['name']}", patch)
-                except KubeError as error:
-                    say(f"no address for service {meta['name']}: {error}")
-
     async def _apply(self, wanted: Mapping[Address, tuple[Address, ...]]) -> None:
         for at in [at for at in self._listeners if not wanted.get(at)]:
             self._listeners.pop(at).close()
@@ -182,9 +166,9 @@ class Proxy:
             self._listeners[at] = listener
 
 
-async def _run(kubeconfig: Path, prefix: str) -> None:
+async def _run(kubeconfig: Path) -> None:
     loop = asyncio.get_running_loop()
-    running = asyncio.ensure_future(Proxy(Kube(read_kubeconfig(kubeconfig)), prefix).run())
+    running = asyncio.ensure_future(Proxy(Kube(read_kubeconfig(kubeconfig))).run())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
     with contextlib.suppress(asyncio.CancelledError):
@@ -195,9 +179,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM; prints `ready` when all Services that exist are served."""
     options = argparse.ArgumentParser(prog="proxy", description="Serves the addresses of Services.")
     options.add_argument("--kubeconfig", required=True, type=Path, metavar="FILE")
-    options.add_argument("--prefix", required=True, metavar="127.L.0", help="where Services get their addresses")
     chosen = options.parse_args(argv)
-    asyncio.run(_run(chosen.kubeconfig, chosen.prefix))
+    asyncio.run(_run(chosen.kubeconfig))
     return 0
 
 

@@ -65,6 +65,19 @@ async def _is_created(kube: Kube, path: str, obj: Json) -> bool:
     return True
 
 
+async def wait_for_nodes(kube: Kube, count: int) -> None:
+    """Until so many nodes are ready; pods that come before would all end up on the first one."""
+    ready: set[str] = set()
+    async with aclosing(kube.follow("/api/v1/nodes")) as changes:
+        async for change in changes:
+            for one in _objects(change.kind, change.obj):
+                conditions = (one.get("status") or {}).get("conditions") or []
+                if any(row["type"] == "Ready" and row["status"] == "True" for row in conditions):
+                    ready.add(one["metadata"]["name"])
+            if len(ready) >= count:
+                return
+
+
 async def wait_for_deployments(kube: Kube, manifests: Sequence[Json], seconds: float) -> None:
     """Until all their replicas are available. Raises NotThere with what is missing."""
     wanted = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in manifests if _is_deployment(one)}
@@ -109,6 +122,7 @@ def _ready(deployment: Json | None) -> str:
 async def _run(chosen: argparse.Namespace) -> None:
     kube = Kube(read_kubeconfig(chosen.kubeconfig))
     manifests = read_manifests(chosen.manifests.read_text())
+    await asyncio.wait_for(wait_for_nodes(kube, chosen.nodes), chosen.seconds)
     await asyncio.wait_for(apply(kube, manifests), chosen.seconds)
     say("manifests are applied")
     await wait_for_deployments(kube, manifests, chosen.seconds)
@@ -120,6 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = argparse.ArgumentParser(prog="setup", description="Applies the manifests of a lab.")
     options.add_argument("--kubeconfig", required=True, type=Path, metavar="FILE")
     options.add_argument("--manifests", required=True, type=Path, metavar="FILE")
+    options.add_argument("--nodes", type=int, default=0, metavar="N", help="nodes to wait for before")
     options.add_argument("--seconds", type=float, default=60.0, help="how long to wait")
     chosen = options.parse_args(argv)
     try:

@@ -49,12 +49,16 @@ class Api:
     schemas: Schemas
     defaults: Defaults
     now: Clock
+    service_network: str = "10.96.0"  # the first three numbers of the addresses of services
 
     @classmethod
-    def empty(cls, now: Clock, eviction_after: int = 300, history: int = 2000) -> "Api":
+    def empty(
+        cls, now: Clock, eviction_after: int = 300, history: int = 2000, service_network: str = "10.96.0"
+    ) -> "Api":
         """An API without objects and without controllers; `eviction_after` is in seconds."""
         catalog = Catalog.load()
-        return cls(Store(history), catalog, Schemas(catalog.definitions), Defaults(eviction_after), now)
+        schemas, defaults = Schemas(catalog.definitions), Defaults(eviction_after)
+        return cls(Store(history), catalog, schemas, defaults, now, service_network)
 
     def at(self, plural: str, namespace: str = "", name: str = "", sub: str = "") -> Target:
         """A target among the built-in resources."""
@@ -119,7 +123,7 @@ class Api:
 
     def _give_address(self, spec: Json) -> None:
         taken = {service["spec"].get("clusterIP") for service in self.select("services")}
-        free = (f"10.96.{number // 250}.{number % 250 + 1}" for number in range(1, 60000))
+        free = (f"{self.service_network}.{number}" for number in range(20, 251))
         if spec["type"] != "ExternalName":
             spec.setdefault("clusterIP", next(address for address in free if address not in taken))
             spec.setdefault("clusterIPs", [spec["clusterIP"]])

@@ -27,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # uvicorn raises the signal that ended it once more when it is done; that one must not kill.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    asyncio.run(_serve(Api.empty(time.time, options.eviction_after, options.history), settings, token, listener))
+    api = Api.empty(time.time, options.eviction_after, options.history, options.service_network)
+    asyncio.run(_serve(api, settings, token, listener))
     return 0
 
 
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--eviction-after", type=int, default=300, help="seconds that pods tolerate a node that is not ready"
     )
+    parser.add_argument("--service-network", default="10.96.0", metavar="A.B.C", help="where services get addresses")
     parser.add_argument("--history", type=int, default=2000, help="changes per resource that watches can replay")
     return parser
 

@@ -17,6 +17,7 @@ from scenario_runner.lab.times import Times
 _READY_AFTER = (
     1.0  # seconds that a container without a readiness probe must have run: one that crashes at once never is
 )
+_HURRY = 0.1  # seconds between readiness probes while a container is not ready, as a real kubelet hurries then
 _KILL_GRACE = 5.0  # seconds after a failed liveness probe
 
 
@@ -191,7 +192,9 @@ class Container:
             await asyncio.sleep(_READY_AFTER)
             self._set_ready(is_ready=True, why="")
         else:
-            await watch_probe(readiness, self._asked, lambda ok, why: self._set_ready(is_ready=ok, why=why))
+            await watch_probe(
+                readiness, self._asked, lambda ok, why: self._set_ready(is_ready=ok, why=why), until_well=_HURRY
+            )
 
     def _set_ready(self, *, is_ready: bool, why: str) -> None:
         if not is_ready:

@@ -45,8 +45,15 @@ def read_probe(spec: Json | None) -> Probe | None:
     )
 
 
-async def watch_probe(probe: Probe, asked: Asked, tell: Callable[[bool, str], None]) -> None:
-    """Tell each time a threshold is passed: (well or not, what was seen last). Runs until cancelled."""
+async def watch_probe(
+    probe: Probe, asked: Asked, tell: Callable[[bool, str], None], until_well: float | None = None
+) -> None:
+    """
+    Tell each time a threshold is passed: (well or not, what was seen last). Runs until cancelled.
+
+    As long as the container is not well it is asked every `until_well` seconds, if that is given and shorter.
+    """
+    hurried = probe.period if until_well is None else min(probe.period, until_well)
     await asyncio.sleep(probe.delay)
     streak, was_well = 0, None
     while True:
@@ -56,7 +63,7 @@ async def watch_probe(probe: Probe, asked: Asked, tell: Callable[[bool, str], No
         was_well = is_well
         if streak == (probe.successes if is_well else probe.failures):
             tell(is_well, trouble or "")
-        await asyncio.sleep(probe.period)
+        await asyncio.sleep(probe.period if is_well else hurried)
 
 
 async def ask_once(probe: Probe, asked: Asked) -> str | None:
