@@ -14,6 +14,7 @@ from scenario_runner.lab import hardware
 from scenario_runner.lab.layout import Layout, write_whole
 from scenario_runner.lab.number import LabNumber, free_port
 from scenario_runner.lab.options import LabInfo, Order
+from scenario_runner.lab.platform.times import scaled as scaled_platform
 from scenario_runner.lab.times import scaled, to_text
 
 API_SERVER = "apiserver"
@@ -52,6 +53,7 @@ def lay_out(order: Order, layout: Layout, number: LabNumber, keeper_pid: int) ->
         kernel_log=options.kernel_log,
         scale=options.scale,
         times=scaled(options.scale),
+        platform_times=scaled_platform(options.scale),
         keeper_pid=keeper_pid,
         nodes=options.nodes,
         namespace=options.namespace,

@@ -25,6 +25,7 @@ from scenario_runner.lab.options import Order, read_order
 from scenario_runner.lab.orders import Orders
 from scenario_runner.lab.processes import descendants, send
 from scenario_runner.lab.staff import Staff
+from scenario_runner.lab.times import scaled
 
 _START_LIMIT = 90.0  # seconds
 _TURN = 0.01  # seconds between two looks at a component that is starting
@@ -177,13 +178,7 @@ class Keeper:
     def _reboot(self, node: str) -> None:
         self._staff.take_down(node, self._order.lab_id)
         boot(self._layout.node(node))
-        self._staff.bring_back(node, after=self._down_time)
-
-    @property
-    def _down_time(self) -> float:
-        from scenario_runner.lab.times import scaled
-
-        return scaled(self._order.options.scale).reboot
+        self._staff.bring_back(node, after=scaled(self._order.options.scale).reboot)
 
     def _clear_away(self) -> None:
         self._staff.is_keeping = False

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from scenario_runner.lab.layout import Layout, write_whole
-from scenario_runner.lab.times import DEFAULT_SCALE, Times
+from scenario_runner.lab.platform.times import DEFAULT_SCALE
+from scenario_runner.lab.platform.times import Times as PlatformTimes
+from scenario_runner.lab.times import Times
 
 KernelLogKind = Literal["file", "real"]
 
@@ -48,7 +50,7 @@ def read_order(layout: Layout) -> Order:
 
 @dataclass(frozen=True)
 class LabInfo:
-    """A lab that runs. Times are what `scale` makes of those of a real cluster."""
+    """A lab that runs. Both tables of times, in seconds, are what `scale` makes of those of a real cluster."""
 
     name: str
     state_dir: str
@@ -59,6 +61,7 @@ class LabInfo:
     kernel_log: KernelLogKind
     scale: float
     times: Times
+    platform_times: PlatformTimes
     keeper_pid: int
     nodes: tuple[str, ...]
     namespace: str
@@ -77,4 +80,5 @@ def read_info(text: str) -> LabInfo:
     document = json.loads(text)
     document["nodes"] = tuple(document["nodes"])
     document["times"] = Times(**document["times"])
+    document["platform_times"] = PlatformTimes(**document["platform_times"])
     return LabInfo(**document)

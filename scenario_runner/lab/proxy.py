@@ -66,7 +66,6 @@ class Listener:
         self.ends = ends
         self._turn = 0
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.Task[None]] = set()
 
     async def listen(self, at: Address) -> None:
         self._server = await asyncio.start_server(self._accept, at.host, at.port)
@@ -84,7 +83,11 @@ class Listener:
         except OSError:  # a TimeoutError is one
             _reset(writer)
             return
-        await asyncio.gather(_pump(reader, there_out), _pump(there_in, writer))
+        try:
+            await asyncio.gather(_pump(reader, there_out), _pump(there_in, writer))
+        finally:
+            there_out.close()
+            writer.close()
 
 
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

@@ -4,8 +4,6 @@ import json
 import math
 from dataclasses import asdict, dataclass, fields
 
-DEFAULT_SCALE = 60.0
-
 
 @dataclass(frozen=True)
 class Times:

@@ -10,7 +10,7 @@ from shutil import which
 import pytest
 
 from scenario_runner.lab import control
-from scenario_runner.lab.lab import Lab
+from scenario_runner.lab.lab import Lab, status
 from tests.lab_fixture import Json, LabClient, eventually
 
 pytestmark = pytest.mark.lab
@@ -128,6 +128,21 @@ def test_only_ready_pods_get_connections(client: LabClient, run: Run, tmp_path: 
         eventually(lambda: not is_open(host, 18081), "the service refuses")
     finally:
         client.call("DELETE", f"{services}/switched")
+
+
+def test_the_service_balances_and_forgets_finished_connections(client: LabClient, lab: Lab) -> None:
+    service = client.call("GET", "/api/v1/namespaces/dynamo/services/frontend")
+    host = service["spec"]["clusterIP"]
+    proxy = next(one.pid for one in status(lab.info).components if one.name == "proxy")
+    before = len([*Path(f"/proc/{proxy}/fd").iterdir()])
+    assert [ask_models(host, 8000) for _ in range(30)] == [b"HTTP/1.1 200"] * 30
+    eventually(lambda: len([*Path(f"/proc/{proxy}/fd").iterdir()]) <= before, "the proxy has closed its sockets")
+
+
+def ask_models(host: str, port: int) -> bytes:
+    with socket.create_connection((host, port), timeout=5) as connection:
+        connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n")
+        return connection.recv(12)
 
 
 def is_open(host: str, port: int) -> bool:
