@@ -61,7 +61,7 @@ class NodeWait:
 
         def violated() -> str:
             became = [node for node in self.nodes if self._moment(node) is not None or self._is_already(node)]
-            return f"{', '.join(became)} was to be never {self.word}, and was" if became else ""
+            return f"{', '.join(became)} must never be {self.word}, and was" if became else ""
 
         self._hold(violated, seconds)
         return Finding(f"{', '.join(self.nodes)} was never {self.word}, watched for {format_seconds(seconds)}")
@@ -81,7 +81,9 @@ class NodeWait:
     def _noticed(self, node: str) -> float | None:
         run = self.ctx.run
         own = [fault for fault in run.faults if fault.node == node and self.since in {None, fault.step_id}]
-        if not own or run.evidence(own[-1]) == "written":
+        if not own:
+            raise StepBroken(f"no fault was injected on {node}: there is nothing to notice")
+        if run.evidence(own[-1]) == "written":
             return None
         return self.ctx.clock.monotonic()
 
@@ -134,7 +136,7 @@ class NodeWait:
         def look() -> Look[None]:
             text = violated()
             if text:
-                raise StepFailed(f"{text}, {format_seconds(clock.monotonic() - begin)} after this step began")
+                raise StepFailed(f"{text}: seen {format_seconds(clock.monotonic() - begin)} after this step began")
             return Look(end.left == 0, "", None)
 
         wait_until(self.word, look, end)

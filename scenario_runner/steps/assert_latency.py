@@ -1,10 +1,11 @@
 """Demand that requests are fast enough."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
-from scenario_runner.core.judging import Judged, judge
+from scenario_runner.core.judging import Judged, judge, window_problems
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.quantities import Limit, format_seconds
 from scenario_runner.core.samples import percentile
@@ -55,6 +56,9 @@ class AssertLatency(Step):
         if not all(kept for _, _, kept in results):
             raise StepFailed(text)
         return Finding(text, {name: seconds for name, (_, seconds, _) in zip(self._limits(), results, strict=True)})
+
+    def check(self, peers: Mapping[str, Step]) -> list[str]:
+        return window_problems(self.during, peers)
 
     def title(self) -> str:
         limits = ", ".join(f"{name} {limit}" for name, limit in self._limits().items())

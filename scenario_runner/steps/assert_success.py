@@ -1,10 +1,11 @@
 """Demand a share of successful requests."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from scenario_runner.core.judging import failures, judge
+from scenario_runner.core.judging import failures, judge, window_problems
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.quantities import Ratio
 from scenario_runner.core.step import Context, LoadName, Step
@@ -42,6 +43,9 @@ class AssertSuccess(Step):
             return Finding(f"{judged.successes}, asked for {self.ratio}", numbers)
         reasons = f"; failures: {failures(chosen)}" if chosen.failures else ""
         raise StepFailed(f"{judged.successes}, asked for {self.ratio}{reasons}")
+
+    def check(self, peers: Mapping[str, Step]) -> list[str]:
+        return window_problems(self.during, peers)
 
     def title(self) -> str:
         return f"{self.ratio} of {self.load} succeed" + (f" during {self.during}" if self.during else "")

@@ -19,7 +19,7 @@ class Pause(Step):
 
     role: ClassVar[Role] = Role.ACTION
     reads_only: ClassVar[bool] = True
-    bare: ClassVar[str | None] = "for"
+    bare: ClassVar[str | None] = "lasts"
     example: ClassVar[str] = """
         pause: 30s
     """
