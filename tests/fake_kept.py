@@ -16,7 +16,7 @@ class Kept:
     content: dict[str, Any] = field(default_factory=dict)
 
     def load(self) -> dict[str, Any]:
-        if self.path is not None and self.path.exists():
+        if not self.content and self.path is not None and self.path.exists():
             self.content = json.loads(self.path.read_text())
         return self.content
 

@@ -104,7 +104,9 @@ class FakeWorld:
     `run(plan)` runs a plan; `context(plan, planned)` is what one step gets; `snapshot()` is compared before and after.
     """
 
-    def __init__(self, folder: Path, kept: Path | None = None, disk: Disk | None = None) -> None:
+    def __init__(
+        self, folder: Path, kept: Path | None = None, disk: Disk | None = None, journal: Journal | None = None
+    ) -> None:
         self.folder = folder
         self.time = FakeTime()
         self.bell = Bell()
@@ -118,7 +120,7 @@ class FakeWorld:
         self.agent.on_inject = self.platform.saw
         self.agent.on_recover = self.platform.recovered
         self.loads = FakeLoads(self.undo_clock)
-        self.journal = Journal.own(folder / "undo.jsonl", RUN, UNDOS, disk)
+        self.journal = journal or Journal.own(folder / "undo.jsonl", RUN, UNDOS, disk)
         self.events: list[Event] = []
         self.listeners: tuple[Callable[[Event], None], ...] = (self.events.append,)
 

@@ -87,17 +87,13 @@ def take(state: Path, run_dir: Path, card: RunCard, undos: Mapping[str, type[Und
         _refuse_orphans(cluster, undos)
         locks = lock_targets(cluster, card.run_id, card.targets)
         try:
-            _make(run_dir)
-            write_card(run_dir, card)
-            journal = Journal.own(run_dir / JOURNAL, card.run_id, undos, disk)
+            return _open_run(cluster, run_dir, card, undos, disk or Disk(), locks)
         except OSError as exc:
-            _close(locks)
+            unlock(locks)
             raise Refused(f"the run's folder {run_dir} cannot be written: {exc.strerror}") from exc
-        # Only now: an entry without an owned journal means that its run is dead.
-        entry = cluster / "runs" / card.run_id
-        entry.write_text(f"{run_dir.absolute()}\n", encoding="utf-8")
-        sync_folder(entry.parent)
-    return Claim(journal, entry, locks)
+        except Refused:
+            unlock(locks)
+            raise
 
 
 def runs_of(state: Path, identity: str, undos: Mapping[str, type[Undo]]) -> tuple[KnownRun, ...]:
@@ -143,7 +139,7 @@ def lock_targets(cluster: Path, run_id: str, targets: tuple[str, ...]) -> list[i
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(fd, 200, 0).decode(errors="replace").strip()
-            _close(locks)
+            unlock(locks)
             raise Refused(f"node {target} belongs to run {owner}, which is still running") from None
         os.ftruncate(fd, 0)
         os.pwrite(fd, run_id.encode(), 0)
@@ -160,6 +156,19 @@ def is_owned(journal: Path) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def _open_run(
+    cluster: Path, run_dir: Path, card: RunCard, undos: Mapping[str, type[Undo]], disk: Disk, locks: list[int]
+) -> Claim:
+    _make(run_dir)
+    write_card(run_dir, card)
+    journal = Journal.own(run_dir / JOURNAL, card.run_id, undos, disk)
+    # Only now: an entry without an owned journal means that its run is dead.
+    entry = cluster / "runs" / card.run_id
+    entry.write_text(f"{run_dir.absolute()}\n", encoding="utf-8")
+    sync_folder(entry.parent)
+    return Claim(journal, entry, locks)
 
 
 def _refuse_orphans(cluster: Path, undos: Mapping[str, type[Undo]]) -> None:
@@ -212,6 +221,6 @@ def _make(folder: Path, *, shared: bool = False) -> None:
         raise Refused(f"the folder {folder} cannot be made: {exc.strerror}") from exc
 
 
-def _close(locks: list[int]) -> None:
+def unlock(locks: list[int]) -> None:
     for lock in locks:
         os.close(lock)

@@ -14,6 +14,7 @@ from scenario_runner.core.ports import Agent, Cluster
 from scenario_runner.core.report import UndoSummary
 from scenario_runner.core.step import Undo, UndoContext
 from scenario_runner.engine import claim
+from scenario_runner.engine.appending import Disk
 from scenario_runner.engine.journal import Journal
 from scenario_runner.engine.records import Replay, replay
 from scenario_runner.engine.run_card import JOURNAL, RunCard, read_card
@@ -55,7 +56,9 @@ def look(run_dir: Path, undos: Mapping[str, type[Undo]]) -> tuple[RunCard, Repla
         raise Refused(f"the journal of run {card.run_id} in {run_dir} is gone: nothing is known to take back") from None
 
 
-def recover(run_dir: Path, state_dir: Path, reach: Reach, undos: Mapping[str, type[Undo]]) -> Recovery:
+def recover(
+    run_dir: Path, state_dir: Path, reach: Reach, undos: Mapping[str, type[Undo]], disk: Disk | None = None
+) -> Recovery:
     """
     Take everything back that is open in the run's journal; what is left stays open.
 
@@ -67,7 +70,7 @@ def recover(run_dir: Path, state_dir: Path, reach: Reach, undos: Mapping[str, ty
         raise Refused(f"run {card.run_id} belongs to another cluster: {card.identity}, and this one is {found}")
     cluster = claim.folder(state_dir, card.identity)
     with claim.gate(cluster):
-        journal = Journal.own(run_dir / JOURNAL, card.run_id, undos)
+        journal = Journal.own(run_dir / JOURNAL, card.run_id, undos, disk)
         try:
             locks = claim.lock_targets(cluster, card.run_id, card.targets)
         except Refused:
