@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from scenario_runner.errors import Problem
 from scenario_runner.format.scenario import Scenario
-from scenario_runner.format.sentences import Loc, dotted
+from scenario_runner.format.sentences import Loc, dotted, locate
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Findings:
         self._note(loc, text, is_error=False)
 
     def _note(self, loc: Loc, text: str, *, is_error: bool) -> None:
-        mark = self._scenario.mark(loc)
-        problem = Problem(str(self._scenario.file), mark.line, mark.column, dotted(loc), text)
+        reached, mark = locate(self._scenario.root, loc)  # a bare value has no key of its own
+        problem = Problem(str(self._scenario.file), mark.line, mark.column, dotted(reached), text)
         self._found[Finding(problem, is_error)] = None
 
     def sorted(self) -> list[Finding]:

@@ -133,7 +133,7 @@ def consequences(hit: Sequence[Victim], cluster: ClusterReads) -> tuple[str, ...
     for node in drained:
         there = sorted(f"{pod.namespace}/{pod.name}" for pod in pods if pod.node == node and not pod.deleting)
         more = f" and {len(there) - _MANY} more" if len(there) > _MANY else ""
-        lines.append(f"{node}: {len(there)} pods run there: {', '.join(there[:_MANY]) or 'none'}{more}")
+        lines.append(f"{node}: pods there: {', '.join(there[:_MANY]) or 'none'}{more}")
     if drained:
         every = max(len(cluster.nodes(GPU_LABEL)), len(drained))
         lines.append(f"{len(drained)} of {every} nodes with GPUs ({len(drained) / every:.0%}) take no pods for a while")

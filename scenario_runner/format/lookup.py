@@ -10,7 +10,7 @@ from scenario_runner.core.ports import AgentReads, ClusterReads
 from scenario_runner.core.seats import seat_of
 from scenario_runner.core.states import NodeState, PodState, WorkloadState
 from scenario_runner.core.targets import GpuTarget, NodeTarget
-from scenario_runner.errors import Refused, StepBroken, TargetRefused, TargetUnreachable
+from scenario_runner.errors import Refused, StepBroken, TargetRefused
 
 T = TypeVar("T")
 
@@ -90,10 +90,9 @@ class Lookup:
 
     def seat(self, node: NodeState, index: int) -> Seat:
         """The GPU of a node with that index."""
+        seats = self._seats(node.name)
         try:
-            found = seat_of(node.name, self._seats(node.name), index)
-        except TargetUnreachable:
-            raise
+            found = seat_of(node.name, seats, index)
         except StepBroken as error:
             raise self.miss(str(error)) from error
         return Seat(GpuTarget(NodeTarget(node.name, node.uid), found.index, found.uuid, found.pci))

@@ -23,6 +23,7 @@ def render(plan: Plan) -> str:
     lines += _section("Targets", _targets(plan))
     for phase, title in _TITLES.items():
         lines += _section(title, _steps(plan.of_phase(phase)))
+    lines += _section("Guards", _guards(plan))
     lines += _section("Changes, taken back at the end", plan.changes)
     lines += _section("Consequences, left to the platform", plan.consequences)
     lines += _section("Times", _times(plan))
@@ -40,12 +41,17 @@ def _targets(plan: Plan) -> Iterator[str]:
     for one in plan.resolved:
         yield f"{one.name:<{width}}  {one.chosen}   {one.declared}"
         if one.also:
-            yield f"{'':<{width}}  also matched: {', '.join(one.also)}"
+            yield f"{'':<{width}}  also matched: {'; '.join(one.also)}"
 
 
 def _steps(steps: tuple[PlannedStep, ...]) -> Iterator[str]:
     width = max((len(one.number) for one in steps), default=0)
+    scope: tuple[str, ...] = ()
     for one in steps:
+        for depth, group in enumerate(one.scope):
+            if one.scope[: depth + 1] != scope[: depth + 1]:
+                yield f"{'':<{width}}  {'  ' * depth}group {group}, taken back at its end:"
+        scope = one.scope
         notes = [f"at most {format_seconds(one.step.longest(one.timeout))}"]
         notes += ["in the background"] if one.background else []
         notes += ["skipped, its when is false"] if not one.when else []
@@ -54,6 +60,16 @@ def _steps(steps: tuple[PlannedStep, ...]) -> Iterator[str]:
         inside = "  " * len(one.scope)
         name = f"{one.name} [{one.id}]" if not one.id.startswith(one.number.replace(" ", "-")) else one.name
         yield f"{one.number:<{width}}  {inside}{name} ({', '.join(notes)})"
+
+
+def _guards(plan: Plan) -> Iterator[str]:
+    guards = plan.guards
+    yield f"at most {guards.max_nodes} nodes and {guards.max_gpus} GPUs are hit"
+    yield f"the platform may: {', '.join(guards.allow) or 'nothing'}"
+    for name, ready in guards.min_ready.items():
+        yield f"{name} has at least {ready} ready pods before the first fault"
+    if guards.allow_sick:
+        yield "a victim may be ill already"
 
 
 def _abort(load: str, below: float, window: float) -> str:

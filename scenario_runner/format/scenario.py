@@ -11,9 +11,8 @@ from scenario_runner.core.outcome import Phase
 from scenario_runner.core.plan import Variable
 from scenario_runner.core.quantities import Ratio, Seconds
 from scenario_runner.format.entries import StepEntry
-from scenario_runner.format.sentences import Loc, locate
 from scenario_runner.format.targets import Declared
-from scenario_runner.format.yaml_core import Entries, Mark
+from scenario_runner.format.yaml_core import Entries
 
 REQUIREMENTS = ("agent", "sentinel")
 Consequence = Literal["cordon", "drain", "reboot", "gpu-reset"]
@@ -123,10 +122,6 @@ class Scenario:
     @property
     def tags(self) -> tuple[str, ...]:
         return self.header.tags
-
-    def mark(self, loc: Loc) -> Mark:
-        """Where something stands in the file, as exactly as it can be told."""
-        return locate(self.root, loc)[1]
 
     def entries(self, phase: Phase) -> Iterator[tuple[StepEntry, tuple[StepEntry, ...]]]:
         """Every entry that is no group, in order, and the groups it lies in, outermost first."""

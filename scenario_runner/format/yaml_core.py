@@ -237,7 +237,6 @@ class _Builder:
                 raise self._refuse(_mark(event), "merge keys (<<) are not part of YAML 1.2: write the keys out")
             return str(event.value)
         line = self._lines[mapping.line - 1][mapping.column - 1 :]
-        if line.startswith("{{"):
-            value = line[: line.find("}}") + 2] if "}}" in line else line
-            raise self._refuse(mapping, f'put this value in quotes: "{value}"')
+        if template := re.match(r"\{\{.*?\}\}[^\s,}\]]*", line):
+            raise self._refuse(mapping, f'put this value in quotes: "{template[0]}"')
         raise self._refuse(_mark(event), "a key is a text, not a list or a mapping")

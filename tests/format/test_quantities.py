@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -217,6 +217,7 @@ def test_a_model_with_quantities_survives_json():
     assert Example.model_validate_json(example.model_dump_json()) == example
 
 
+@settings(deadline=None)
 @given(st.decimals(min_value=0, max_value=Decimal(3600 * 700), places=3).map(float))
 def test_a_duration_survives_json(seconds):
     class Span(BaseModel):
@@ -230,6 +231,7 @@ _shares = st.decimals(min_value=Decimal("0.001"), max_value=Decimal("0.999"), pl
 _words = st.sampled_from(["at least", "at most", "above", "below", ">=", "<=", ">", "<"])
 
 
+@settings(deadline=None)
 @given(_words, _shares, st.integers(0, 50), st.integers(1, 50))
 def test_a_ratio_prints_what_it_was_read_from(word, share, succeeded, total):
     ratio = Ratio.parse(f"{word} {share}")
@@ -238,6 +240,7 @@ def test_a_ratio_prints_what_it_was_read_from(word, share, succeeded, total):
     assert again.judge(succeeded, total) == ratio.judge(succeeded, total)
 
 
+@settings(deadline=None)
 @given(
     _words, st.decimals(min_value=Decimal("0.001"), max_value=1000, places=3), st.sampled_from(["s", "m", " x calm"])
 )
