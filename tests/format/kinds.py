@@ -1,5 +1,6 @@
 """A few kinds of steps, small enough that every test can see what they take."""
 
+import re
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -9,7 +10,15 @@ from scenario_runner.core.quantities import Limit, RatePerSecond, Ratio, Seconds
 from scenario_runner.core.step import LoadName, Step, StepName, TargetKinds
 
 
-class InjectXid(Step):
+class SmallStep(Step):
+    """A step whose kind comes from its class, because all of them live in one file."""
+
+    @classmethod
+    def kind(cls) -> str:
+        return re.sub(r"(?<!^)([A-Z])", r"_\1", cls.__name__).lower()
+
+
+class InjectXid(SmallStep):
     """Make a GPU fail."""
 
     role: ClassVar[Role] = Role.FAULT
@@ -22,7 +31,7 @@ class InjectXid(Step):
         return [f"{self.target}: a kernel log line with XID {self.xid}"]
 
 
-class RecoverFault(Step):
+class RecoverFault(SmallStep):
     """Take a fault back early."""
 
     role: ClassVar[Role] = Role.ACTION
@@ -30,7 +39,7 @@ class RecoverFault(Step):
     fault: Annotated[str, StepName(("inject_xid",))] = Field(description="Id of the step.")
 
 
-class SendRequests(Step):
+class SendRequests(SmallStep):
     """Send requests."""
 
     role: ClassVar[Role] = Role.LOAD
@@ -47,7 +56,7 @@ class SendRequests(Step):
         return max(timeout, (self.duration or 0.0) + 30.0)
 
 
-class Join(Step):
+class Join(SmallStep):
     """Wait for a load to end."""
 
     role: ClassVar[Role] = Role.LOAD
@@ -56,7 +65,7 @@ class Join(Step):
     load: Annotated[str, LoadName()] = Field(description="Which load.")
 
 
-class AssertSuccess(Step):
+class AssertSuccess(SmallStep):
     """Demand successes."""
 
     role: ClassVar[Role] = Role.ASSERTION
@@ -66,7 +75,7 @@ class AssertSuccess(Step):
     during: str | None = Field(None, description="In which window.")
 
 
-class AssertLatency(Step):
+class AssertLatency(SmallStep):
     """Demand speed."""
 
     role: ClassVar[Role] = Role.ASSERTION
@@ -76,7 +85,7 @@ class AssertLatency(Step):
     during: str | None = Field(None, description="In which window.")
 
 
-class WaitForNode(Step):
+class WaitForNode(SmallStep):
     """Wait for a state of a node."""
 
     role: ClassVar[Role] = Role.WAIT
@@ -86,7 +95,7 @@ class WaitForNode(Step):
     ready: int | Literal["all"] | None = Field(None, description="How many.")
 
 
-class WaitForRecovery(Step):
+class WaitForRecovery(SmallStep):
     """Wait until requests succeed again."""
 
     role: ClassVar[Role] = Role.WAIT
@@ -96,7 +105,7 @@ class WaitForRecovery(Step):
     window: Seconds = Field(description="Over how long.")
 
 
-class Pause(Step):
+class Pause(SmallStep):
     """Do nothing for a while."""
 
     role: ClassVar[Role] = Role.ACTION
