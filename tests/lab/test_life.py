@@ -2,13 +2,14 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from scenario_runner.errors import Refused, TargetUnreachable
+from scenario_runner.errors import Refused, TargetRefused, TargetUnreachable
 from scenario_runner.lab import control
 from scenario_runner.lab.lab import LabInfo, LabOptions, down, find, status, up
 from scenario_runner.lab.options import read_info
@@ -113,6 +114,20 @@ def test_a_lab_that_can_not_start_says_why_and_leaves_nothing(bare: LabOptions, 
     assert [one.name for one in tmp_path.iterdir()] == ["bare.yaml"]
 
 
+def test_a_port_that_a_program_of_the_machine_has_taken_is_named(bare: LabOptions, tmp_path: Path) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        spec = f"{{clusterIP: '${{FRONTEND_ADDRESS}}', ports: [{{port: {port}}}]}}"
+        text = f"{{apiVersion: v1, kind: Service, metadata: {{name: web, namespace: default}}, spec: {spec}}}\n"
+        Path(bare.manifests).write_text(text)
+        with pytest.raises(TargetUnreachable) as caught:
+            up(bare, owned=True, folder=tmp_path)
+    assert str(caught.value) == (
+        f"Service web can not have port {port}: a program of this machine listens there on all addresses."
+    )
+    assert [one.name for one in tmp_path.iterdir()] == ["bare.yaml"]
+
+
 def test_a_name_that_is_no_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused) as caught:
         up(LabOptions(name="../x"), owned=True, folder=tmp_path)
@@ -142,8 +157,6 @@ def test_the_keeper_refuses_what_it_does_not_know(bare: LabOptions, tmp_path: Pa
 
 
 def refusal(info: LabInfo, words: str) -> str:
-    from scenario_runner.errors import TargetRefused
-
     with pytest.raises(TargetRefused) as caught:
         control.ask(Path(info.control), words)
     return str(caught.value)

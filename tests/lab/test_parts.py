@@ -6,7 +6,16 @@ import pytest
 
 from scenario_runner.lab import times
 from scenario_runner.lab.kernel_log_guard import why_not_real
-from scenario_runner.lab.kubelet.environment import ConfigError, Facts, Objects, expand, fill_volumes, here, variables
+from scenario_runner.lab.kubelet.environment import (
+    ConfigError,
+    Facts,
+    Objects,
+    expand,
+    fill_volumes,
+    here,
+    mounts,
+    variables,
+)
 from scenario_runner.lab.kubelet.gpus import GpuPool, Holder
 from scenario_runner.lab.kubelet.pod_status import conditions_of, phase_of
 from scenario_runner.lab.processes import start_time
@@ -73,6 +82,12 @@ def test_a_headless_service_is_not_served() -> None:
 def test_mount_paths_are_replaced_where_they_stand_alone() -> None:
     mounted = {"/etc/a": Path("/v/1"), "/etc/a/b": Path("/v/2")}
     assert here("--f=/etc/a/b/x:/etc/a /etc/ab /x/etc/a", mounted) == "--f=/v/2/x:/v/1 /etc/ab /x/etc/a"
+
+
+def test_a_mount_of_no_volume_is_named() -> None:
+    container = {"name": "main", "volumeMounts": [{"name": "v", "mountPath": "/x"}]}
+    with pytest.raises(ConfigError, match=r"^container main mounts volume v, which the pod does not have$"):
+        mounts(container, {})
 
 
 def test_references_to_unknown_variables_stay() -> None:

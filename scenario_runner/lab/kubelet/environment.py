@@ -92,7 +92,10 @@ def _fill(volume: Json, objects: Objects, place: Path) -> Path:
 
 
 def mounts(container: Json, volumes: Mapping[str, Path]) -> dict[str, Path]:
-    """Mount path -> path on this machine."""
+    """Mount path -> path on this machine. Raises ConfigError."""
+    for one in container.get("volumeMounts") or []:
+        if one["name"] not in volumes:
+            raise ConfigError(f"container {container['name']} mounts volume {one['name']}, which the pod does not have")
     return {
         one["mountPath"].rstrip("/"): volumes[one["name"]] / one.get("subPath", "")
         for one in container.get("volumeMounts") or []
