@@ -67,8 +67,8 @@ def _rescheduled(state: RunState, fault: Fault, since: float) -> Iterator[PhaseT
     gone = [one for one in pods if one.fact == "gone" and one.value and one.name in lost and one.at >= since]
     if not gone:
         return
-    new = {one.name for one in pods if one.fact == "uid" and not one.initial and one.at >= since}
-    ready = [one for one in pods if one.fact == "ready" and one.value == "true" and one.name in new]
+    new = {one.name for one in pods if one.fact == "uid" and one.value and not one.initial and one.at >= since}
+    ready = [one for one in pods if one.fact == "ready" and one.value == "true" and one.name in new and one.at >= since]
     times = sorted({one.name: one.at for one in reversed(ready)}.values())
     at = times[len(gone) - 1] if len(times) >= len(gone) else None
     seconds = None if at is None else max(0.0, at - fault.at)
