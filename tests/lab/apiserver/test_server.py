@@ -1,5 +1,6 @@
 """The server as a whole: discovery, tables, custom resources, refusals, tokens, logs, start and end."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from scenario_runner.lab.apiserver.cells import duration
+from scenario_runner.lab.apiserver.main import main
 from tests.lab.apiserver.calls import Calls, Json, config, pod
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -244,6 +246,21 @@ def test_a_pod_without_a_node_has_no_log(calls: Calls) -> None:
     calls.post(f"{calls.core}/pods", pod("p", labels={}))
     response = calls.get(f"{calls.core}/pods/p/log")
     assert (response.status_code, response.json()["message"]) == (400, 'pod "p" does not have a host assigned')
+
+
+def test_main_serves_in_a_freshly_forked_child() -> None:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(writing, 1)
+        os._exit(main(["--listen", "127.0.0.1:0"]))
+    os.close(writing)
+    with os.fdopen(reading) as output:
+        url = output.readline().removeprefix("ready ").strip()
+        with Calls(url, "default") as calls:
+            assert calls.get("/readyz").text == "ok"
+        os.kill(child, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def start(*options: str) -> tuple[subprocess.Popen[str], str]:
