@@ -11,6 +11,7 @@ import pytest
 
 from scenario_runner.lab import control
 from scenario_runner.lab.lab import Lab
+from scenario_runner.lab.processes import start_time
 from tests.lab_fixture import Json, LabClient, eventually
 
 pytestmark = pytest.mark.lab
@@ -156,7 +157,7 @@ def test_deleting_a_pod_ends_its_processes_before_the_object_goes(client: LabCli
     pid = int(eventually(lambda: log_of(client, path) or None, "the pod has written its pid"))
     client.call("DELETE", path)
     eventually(lambda: client.get(path) is None, "the pod is gone")
-    assert not Path(f"/proc/{pid}").exists()
+    assert start_time(pid) == ""
 
 
 def log_of(client: LabClient, path: str) -> str:
@@ -169,7 +170,7 @@ def test_a_rebooted_node_has_a_new_boot_id_and_its_pods_are_back(client: LabClie
     pid = int(eventually(lambda: log_of(client, path) or None, "the pod has written its pid"))
     before = boot_ids(client)
     assert control.ask(Path(lab.info.control), "reboot gpu-3") == "ok"
-    assert not Path(f"/proc/{pid}").exists()
+    assert start_time(pid) == ""
     after = eventually(lambda: now if (now := boot_ids(client))["gpu-3"] != before["gpu-3"] else None, "a new boot id")
     assert {name for name in after if after[name] != before[name]} == {"gpu-3"}
     found = eventually(
@@ -192,7 +193,7 @@ def test_a_kubelet_that_was_killed_leaves_no_process_behind(client: LabClient, l
     pid = int(eventually(lambda: log_of(client, path) or None, "the pod has written its pid"))
     control.ask(Path(lab.info.control), "kill kubelet-gpu-2 KILL")
     eventually(lambda: state(client, path)["restartCount"] == 1 or None, "the container was restarted")
-    assert not Path(f"/proc/{pid}").exists()
+    assert start_time(pid) == ""
 
 
 def test_the_agent_knows_who_holds_a_gpu(client: LabClient, lab: Lab) -> None:
