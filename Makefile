@@ -18,8 +18,9 @@ install: .venv/installed ## make .venv with everything from the lock
 demo: install ## a full drill in the lab; prints where the report is
 	$(BIN)/scenario-runner run --lab --kernel-log auto scenarios/xid79-gpu-fell-off-bus.yaml
 
-test: install ## the whole suite, in parallel
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+test: install ## the whole suite: in parallel, then the drills, which want the machine for themselves
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not drill"
+	$(BIN)/python -m pytest -m drill
 
 check: install ## format, lint, types, layers, generated files up to date
 	$(BIN)/ruff format --check .

@@ -12,7 +12,7 @@ from typing import IO
 
 import scenario_runner
 from scenario_runner.core.clock import Clock
-from scenario_runner.core.samples import MOST_LATE, LoadOrder, Sample, Samples
+from scenario_runner.core.samples import MOST_LATE, LoadOrder, Sample, Samples, starved
 from scenario_runner.errors import StepBroken
 from scenario_runner.load.protocol import (
     STOP,
@@ -28,7 +28,6 @@ _COMMAND = (sys.executable, "-P", "-m", "scenario_runner.load")  # -P: never imp
 _PIECE = 2**18  # bytes read at once
 _SILENCE = 5.0  # seconds; the worker speaks every second
 _GOODBYE = 2.0  # seconds that it has to end by itself
-_FEWEST_STARTS = 100  # below that one late start would already be too much
 
 
 class LoadProcess:
@@ -169,7 +168,7 @@ class LoadProcessRun:
 
     def _lateness(self) -> str:
         starts, late = self._starts, self._late
-        if starts < _FEWEST_STARTS or late <= MOST_LATE * starts:
+        if not starved(late, starts):
             return ""
         return (
             f"{late} of {starts} requests started more than {self._order.late_after * 1000:.0f}ms after their"

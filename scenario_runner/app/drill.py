@@ -42,6 +42,7 @@ def drill(scenario: Scenario, where: Backend, desk: Desk) -> Report:
 
     Raise Refused, Orphaned or StepBroken when it may not begin, LeftAtOnce when a person insists on leaving.
     """
+    claim.refuse_orphans(state_folder(), where.cluster.identity(), UNDOS)
     chosen = random.SystemRandom().randrange(2**31) if desk.seed is None else desk.seed
     plan = make_plan(scenario, where.cluster, where.agent, seed=chosen)
     bell = Bell()

@@ -11,12 +11,20 @@ from scenario_runner.app.record import write_junit
 from scenario_runner.core.clock import Bell, SystemClock
 from scenario_runner.core.report import Report
 from scenario_runner.engine.signals import LeftAtOnce, Signals
-from scenario_runner.errors import ExitCode, Refused, ScenarioRunnerError
+from scenario_runner.errors import ExitCode, InvalidScenario, Refused, ScenarioRunnerError
+from scenario_runner.format.lint import lint
 from scenario_runner.format.scenario import Scenario
 from scenario_runner.reporters.console import console
 
-# Of several that apply the first wins; 2 never meets the others.
-_ORDER = (ExitCode.LEFTOVER, ExitCode.INTERRUPTED, ExitCode.BROKEN, ExitCode.FAILED, ExitCode.PASSED)
+# Of several that apply the first wins.
+_ORDER = (
+    ExitCode.LEFTOVER,
+    ExitCode.INTERRUPTED,
+    ExitCode.BROKEN,
+    ExitCode.INVALID,
+    ExitCode.FAILED,
+    ExitCode.PASSED,
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ class RunOptions:
 def run(options: RunOptions, say: Callable[[str], None]) -> ExitCode:
     """Run everything that is asked for; errors of the input and refusals are raised before any change."""
     scenarios = choose(read(options.paths, Sources(options.variables, options.vars_file)), options)
+    refuse_errors(scenarios)
     reports: list[Report] = []
     codes: list[ExitCode] = []
     with Signals(SystemClock(Bell())) as signals:
@@ -63,6 +72,13 @@ def choose(scenarios: Iterable[Scenario], options: RunOptions) -> list[Scenario]
     if not chosen:
         raise Refused("no scenario has the tags that were asked for: nothing was run")
     return chosen
+
+
+def refuse_errors(scenarios: Iterable[Scenario]) -> None:
+    """Raise InvalidScenario for what could never work or be green by accident, before a cluster is even looked at."""
+    errors = [finding.problem for one in scenarios for finding in lint(one) if finding.is_error]
+    if errors:
+        raise InvalidScenario(errors)
 
 
 def worst(codes: Iterable[ExitCode]) -> ExitCode:

@@ -12,6 +12,7 @@ from scenario_runner.core.faults import Interval
 
 LATE = 0.005  # seconds after its schedule before which no start counts as late
 MOST_LATE = 0.01  # share of requests that may start late for want of our own CPU
+FEW_LATE = 3  # so many may start late however small the load is
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,8 @@ class Selection:
 
     @property
     def starved(self) -> bool:
-        """Too many requests started late for the figures to be trusted; a single one proves nothing."""
-        return self.late > max(1, MOST_LATE * self.total)
+        """Too many requests started late for the figures to be trusted."""
+        return starved(self.late, self.total)
 
     @property
     def ratio(self) -> float | None:
@@ -126,6 +127,11 @@ _SUCCEEDED, _PENDING, _FAILED = 0, 1, 2  # states of a row; a failure's state is
 _MOST_REASONS = 250  # a state is one byte; a service that answers with ever new texts must not overflow it
 _ALL = 100  # per cent
 OTHER_REASON = f"another reason (beyond the first {_MOST_REASONS})"
+
+
+def starved(late: int, starts: int) -> bool:
+    """Whether so many requests started late that a load tells more about us than about them; a few prove nothing."""
+    return late > max(FEW_LATE, MOST_LATE * starts)
 
 
 class Samples:

@@ -96,6 +96,13 @@ def take(state: Path, run_dir: Path, card: RunCard, undos: Mapping[str, type[Und
             raise
 
 
+def refuse_orphans(state: Path, identity: str, undos: Mapping[str, type[Undo]]) -> None:
+    """Raise Orphaned while a dead run has something left on this cluster: no plan of a next one can be right."""
+    cluster = folder(state, identity)
+    with gate(cluster):
+        _refuse_orphans(cluster, undos)
+
+
 def runs_of(state: Path, identity: str, undos: Mapping[str, type[Undo]]) -> tuple[KnownRun, ...]:
     """Every run against one cluster that is alive or has something left to undo, oldest first."""
     return _known(folder(state, identity), undos)

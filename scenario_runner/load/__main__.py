@@ -90,7 +90,7 @@ class Voice(asyncio.Protocol):
 async def main() -> int:
     """Carry one order out; the exit code."""
     with suppress(PermissionError):  # whoever may, gets out of the way of a busy machine
-        os.setpriority(os.PRIO_PROCESS, 0, -10)
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
     loop = asyncio.get_running_loop()
     voice = Voice()
     loop.set_exception_handler(lambda _, context: _defect(voice, context))
