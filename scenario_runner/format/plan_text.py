@@ -87,12 +87,14 @@ def _times(plan: Plan) -> Iterator[str]:
 
 
 def _settling(plan: Plan) -> Iterator[str]:
-    settle = shipped_profile().settle
     numbers = {getattr(one.step, "xid", None) for one in plan.steps}
+    table, after = xid_table(), shipped_profile().settle_after_recovery
     for number in sorted(xid for xid in numbers if isinstance(xid, int)):
-        known = xid_table().find(number)
+        known = table.find(number)
         severity = "critical" if known is None else known.severity
-        low, high = settle.of(severity)
-        recovery = " to ".join(format_seconds(one) for one in xid_table().recovery_seconds(number))
-        between = f"{format_seconds(low)} to {format_seconds(high)}"
-        yield f"XID {number} ({severity}) shows within {between}, is recovered after {recovery}"
+        shows = f"XID {number} ({severity}) shows within {_span(table.severities[severity].settle_seconds)}"
+        yield f"{shows}, is recovered after {_span(table.recovery_seconds(number))}, stable {_span(after)} later"
+
+
+def _span(seconds: tuple[float, float]) -> str:
+    return " to ".join(map(format_seconds, seconds))

@@ -11,29 +11,13 @@ from scenario_runner.format.scenario import PlatformSpec
 from scenario_runner.format.yaml_core import parse_yaml, plain
 
 
-class Settle(BaseModel):
-    """Seconds (from, to) until the effects of an XID have shown, by severity, and until a node is stable again."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    low: tuple[Seconds, Seconds]
-    medium: tuple[Seconds, Seconds]
-    high: tuple[Seconds, Seconds]
-    critical: tuple[Seconds, Seconds]
-    after_recovery: tuple[Seconds, Seconds]
-
-    def of(self, severity: str) -> tuple[float, float]:
-        times: dict[str, tuple[float, float]] = dict(self)
-        return times[severity]
-
-
 class Profile(BaseModel):
     """The shipped file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     phases: PlatformSpec
-    settle: Settle
+    settle_after_recovery: tuple[Seconds, Seconds]
 
 
 @cache

@@ -11,6 +11,7 @@ from scenario_runner.errors import Refused
 from scenario_runner.format.endpoints import endpoint
 from scenario_runner.format.lookup import Lookup, Seat
 from scenario_runner.format.targets import (
+    DECLARATIONS,
     Declared,
     Endpoint,
     GpuBy,
@@ -47,8 +48,11 @@ def resolve(
         except Refused as refusal:
             problems.append(str(refusal))
             continue
-        words = ", ".join(f"{key}: {_words(value)}" for key, value in one.model_dump(exclude_unset=True).items())
-        resolved.append(ResolvedTarget(name, f"{{{words}}}", choice.target, choice.words, choice.also))
+        fields = one.model_dump(exclude_unset=True)
+        written = dict(sorted(fields.items(), key=lambda field: field[0] not in DECLARATIONS))
+        if "headers" in written:
+            written["headers"] = dict.fromkeys(written["headers"], "...")  # may hold a token
+        resolved.append(ResolvedTarget(name, _words(written), choice.target, choice.words, choice.also))
     if problems:
         raise Refused("\n".join(dict.fromkeys(problems)))
     return tuple(resolved)

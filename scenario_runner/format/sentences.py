@@ -85,9 +85,17 @@ class Reader:
         for one in error.errors(include_url=False):
             place, _ = locate(tree, one["loc"])
             found.setdefault((place, one["type"] == "missing"), []).append(one)
-        for (place, _), errors in found.items():
+        for (place, missing), errors in found.items():
+            if not missing and _is_other_way(place, errors, found):
+                continue
             for mark, path, text in _sentences(cls, tree, place, errors, extra):
                 self.refuse(mark, (*loc, *path), text)
+
+
+def _is_other_way(place: Loc, errors: list[Any], found: Iterable[tuple[Loc, bool]]) -> bool:
+    """Whether these are only the other ways to write what was written as a mapping, whose own problems are told."""
+    deeper = any(other[: len(place)] == place and (other != place or missing) for other, missing in found)
+    return deeper and all(error["type"] in _EXPECTED for error in errors)
 
 
 def locate(tree: Tree, loc: Loc) -> tuple[Loc, Mark]:
@@ -112,7 +120,7 @@ def _sentences(
     mark = locate(tree, place)[1]
     kinds = {one["type"] for one in errors}
     if kinds == {"missing"}:
-        return [(mark, (*place, one["loc"][-1]), _missing(cls, one["loc"])) for one in errors]
+        return [(mark, (*place, one["loc"][-1]), _missing(cls, place, str(one["loc"][-1]))) for one in errors]
     if "extra_forbidden" in kinds:
         return [(_key_mark(tree, place), place, extra.get(str(place[-1])) or _unknown(cls, place))]
     texts = [text for one in errors if (text := _text(one)) is not None]
@@ -154,8 +162,8 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next((one for one in found if one is not None), None)
 
 
-def _missing(cls: type[BaseModel], loc: Loc) -> str:
-    about = _fields(cls, loc[:-1]).get(str(loc[-1]), "")
+def _missing(cls: type[BaseModel], place: Loc, key: str) -> str:
+    about = _fields(cls, place).get(key, "")
     return f"is missing{': ' + about[:1].lower() + about[1:].rstrip('.') if about else ''}"
 
 

@@ -181,6 +181,15 @@ FILE_PROBLEMS = [
         ],
     ),
     (
+        "targets: {a: {node: {selectr: x}}, b: {gpu_of: {workload: w, indx: 1}}, c: {node: [x]}}\nsteps: [pause: 5s]\n",
+        [
+            "3:15: targets.a.node.selector: is missing: label selector, e.g. accelerator=nvidia",
+            "3:22: targets.a.node.selectr: unknown key: did you mean selector?",
+            "3:62: targets.b.gpu_of.indx: unknown key: did you mean index?",
+            "3:77: targets.c.node: expected a text or a mapping, found a list",
+        ],
+    ),
+    (
         "always:\n- inject_xid: {target: v, xid: 1}\nsteps: [pause: 5s]\n",
         ["4:3: always[0].inject_xid: changes something, so it can not stand in always: only reads and requests can"],
     ),

@@ -141,7 +141,7 @@ Consequences, left to the platform:
 Times:
   worst case 16m 12s, then undo within 5m
   the platform may take: detected 1m, cordoned 1m 30s, drained 5m, remediated 10m, uncordoned 10m
-  XID 79 (critical) shows within 30s to 1m, is recovered after 3m to 5m
+  XID 79 (critical) shows within 30s to 1m, is recovered after 3m to 5m, stable 3m to 5m later
   seed 7
 
 Stops early when:

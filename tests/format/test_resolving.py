@@ -102,6 +102,11 @@ def test_a_target_stands_for(tmp_path, declared, target, words, also):
     assert (found.target, found.chosen, found.also) == (target, words, also)
 
 
+def test_headers_of_an_endpoint_are_not_printed(tmp_path):
+    found = resolved(tmp_path, "it: {url: 'http://127.0.0.1:9', headers: {Authorization: Bearer abc}}\n")["it"]
+    assert found.declared == "{url: http://127.0.0.1:9, headers: {Authorization: ...}}"
+
+
 def test_a_random_pick_depends_on_the_seed_alone(tmp_path):
     text = WORKLOAD + "victim: {gpu_of: worker, pick: random}\n"
     picks = {seed: resolved(tmp_path, text, seed=seed)["victim"].chosen for seed in range(20)}
