@@ -59,9 +59,9 @@ class AppendFile:
         self._length += len(line)
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        fd, self._fd = self._fd, -1  # whoever still appends must not hit a file that got the same number
+        if fd >= 0:
+            os.close(fd)
 
     def _put_back(self) -> None:
         try:

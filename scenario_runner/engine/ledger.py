@@ -48,7 +48,7 @@ class Ledger:
         self._loads: dict[str, LoadHandle] = {}
         self._earlier_loads: list[LoadHandle] = []  # of attempts before the last, and of `health` before the steps
         self._faults: list[Fault] = []
-        self._acting: dict[str, float] = {}
+        self._acting: dict[str, list[float]] = {}
         self._ends: dict[str, FaultEnd] = {}
         self._records: dict[str, FaultRecord] = {}
 
@@ -90,7 +90,7 @@ class Ledger:
     def acting(self, step_id: str) -> None:
         """A step is about to change something: the platform may notice before the answer is here."""
         with self._lock:
-            self._acting[step_id] = self._clock.monotonic()
+            self._acting.setdefault(step_id, []).append(self._clock.monotonic())
 
     def add_fault(self, fault: Fault) -> None:
         with self._lock:
@@ -157,7 +157,8 @@ class Ledger:
         return self._since(fault)
 
     def _since(self, fault: Fault) -> float:
-        return min(fault.at, self._acting.get(fault.step_id, fault.at))
+        before = [at for at in self._acting.get(fault.step_id, ()) if at <= fault.at]
+        return before[-1] if before else fault.at
 
     # Evidence
 

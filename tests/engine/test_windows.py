@@ -200,3 +200,14 @@ def test_of_long_evidence_the_end_is_kept():
     assert text.startswith("[37863 characters left out]\naaa")
     assert text.endswith("the end")
     assert len(text) < 263_000
+
+
+def test_each_fault_of_a_step_on_several_nodes_has_its_own_beginning(scene):
+    scene.at(9).ledger.acting("inject")
+    scene.at(9.5).node(conditions=ILL)
+    scene.at(10).fault()
+    scene.ledger.acting("inject")
+    scene.at(12).fault("inject", "gpu-2")
+
+    assert [scene.ledger.started(fault) for fault in scene.ledger.faults] == [9.0, 10.0]
+    assert scene.ledger.evidence(scene.ledger.faults[0]) == "noticed"
