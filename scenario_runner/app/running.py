@@ -97,5 +97,8 @@ def _one(scenario: Scenario, where: Backend, desk: Desk, say: Callable[[str], No
         say(f"{scenario.name}: {exc}")
         return exc.exit_code
     reports.append(report)
-    say(f"report: {desk.report_dir / report.run_id}/summary.md")
+    folder = desk.report_dir / report.run_id
+    say(f"report: {folder / 'summary.md'}")
+    if any(outcome.attachments for outcome in report.outcomes):
+        say(f"evidence: {folder / 'evidence'}")
     return ExitCode(report.verdict.exit_code)

@@ -28,6 +28,7 @@ def render(report: Report) -> str:
             map(_load, report.loads),
         ),
         _section("Taken back", ("#", "what", "step", "outcome", "took"), _undo(report)),
+        _list("Evidence", [path for outcome in report.outcomes for path in outcome.attachments]),
         _list("Known to stay", report.residue),
         _list("Notes", report.notes),
     ]

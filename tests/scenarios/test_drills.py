@@ -93,7 +93,7 @@ steps:
         server.server_close()
     assert result.code == 1, result
     assert "0 of 50 requests of traffic (0.0 %) succeeded, asked for at least 0.9" in result.out
-    assert "evidence" in result.out
+    assert f"evidence: {bench.reports}" in result.out
 
 
 def _settled(bench, before):
