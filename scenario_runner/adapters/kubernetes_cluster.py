@@ -56,6 +56,10 @@ class KubernetesCluster:
         self._silence = silence
         self._plurals = dict(_PLURALS)
 
+    def close(self) -> None:
+        """Close idle connections; a watch has its own `close`."""
+        self._rest.close()
+
     @property
     def url(self) -> str:
         """The API server's address."""

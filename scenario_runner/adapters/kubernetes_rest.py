@@ -26,6 +26,7 @@ class KubernetesRest:
     """
 
     def __init__(self, kubeconfig: Path, *, context: str | None = None, timeout: float = _LONGEST) -> None:
+        import yaml
         from kubernetes import client, config
 
         self._configuration: Any = client.Configuration()
@@ -33,12 +34,16 @@ class KubernetesRest:
             config.load_kube_config(  # type: ignore[no-untyped-call]
                 str(kubeconfig), context=context, client_configuration=self._configuration, persist_config=False
             )
-        except (config.ConfigException, OSError, ValueError, TypeError) as exc:
+        except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError) as exc:
             raise Refused(f"kubeconfig {kubeconfig} cannot be used: {exc}") from exc
         self._pool = client.ApiClient(self._configuration).rest_client.pool_manager
         self._kubeconfig = kubeconfig
         self._timeout = min(timeout, _LONGEST)
         self.url: str = self._configuration.host
+
+    def close(self) -> None:
+        """Close idle connections; the others end with their responses."""
+        self._pool.clear()
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Json | None:
         """An object or a list; None when the server answers 404."""
@@ -129,7 +134,7 @@ class KubernetesRest:
             return TargetUnreachable(f"{server} is not reachable ({_last_words(error)})")
         if isinstance(error, urllib3.exceptions.TimeoutError):
             return TargetUnreachable(f"{server} did not answer within {self._timeout:g}s", sent=True)
-        return TargetUnreachable(f"the connection to {server[4:]} broke off ({_last_words(error)})", sent=True)
+        return TargetUnreachable(f"the connection to {server} broke off ({_last_words(error)})", sent=True)
 
     def _refusal(self, method: str, path: str, status: int, body: bytes) -> TargetRefused | TargetUnreachable:
         reason, message = _status(status, body)
@@ -217,6 +222,8 @@ def _reason(status: int) -> str:
     return "NotFound" if status == HTTPStatus.NOT_FOUND else f"http_{status}"
 
 
-def _last_words(error: Exception) -> str:
-    """What a nested client error says in the end: "[Errno 111] Connection refused"."""
+def _last_words(error: BaseException) -> str:
+    """What the innermost of nested client errors says in the end: "[Errno 111] Connection refused"."""
+    while error.args and isinstance(error.args[-1], BaseException):
+        error = error.args[-1]
     return str(error).rpartition(": ")[2] or type(error).__name__

@@ -15,11 +15,7 @@ Json = Any
 _SERVER_SECONDS = 240  # after which the server ends a watch; we go on from where it was
 _SOONEST, _LATEST = 0.2, 2.0  # seconds between tries to find the thread again
 _NOT_INSTALLED = 5.0  # seconds between looks for a custom resource that the cluster does not know
-_GONE = 410
-
-
-class _Expired(Exception):
-    """The server has forgotten the version that we know: only a new list helps."""
+_FORGOTTEN = {"Expired", "Gone", "http_410"}  # refusals after which only a new list helps
 
 
 class KubernetesWatch:
@@ -61,8 +57,6 @@ class KubernetesWatch:
         while not self._closed.is_set():
             try:
                 self._follow_once()
-            except _Expired:
-                self._lose("the API server has forgotten the last state that we saw", relist=True)
             except Silent as silence:
                 self._lose(str(silence), relist=True)
             except StepBroken as trouble:
@@ -98,7 +92,11 @@ class KubernetesWatch:
         return count
 
     def _stumble(self, trouble: StepBroken) -> None:
-        if isinstance(trouble, TargetRefused) and trouble.code == "NotFound":
+        code = trouble.code if isinstance(trouble, TargetRefused) else ""
+        if code in _FORGOTTEN:
+            self._lose("the API server has forgotten the last state that we saw", relist=True)
+            return
+        if code == "NotFound":
             self._sync()  # nothing there is the whole list
             self._closed.wait(_NOT_INSTALLED)
             return
@@ -126,8 +124,6 @@ class KubernetesWatch:
         change = json.loads(line)
         kind, raw = change["type"], change["object"]
         if kind == "ERROR":
-            if raw.get("code") == _GONE:
-                raise _Expired
             raise TargetRefused(f"the API server ended a watch: {raw.get('message')}", code=raw.get("reason", ""))
         self._version = raw["metadata"]["resourceVersion"]
         if kind == "BOOKMARK":

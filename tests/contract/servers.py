@@ -1,0 +1,94 @@
+"""Small HTTP servers that misbehave on demand."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answer = Callable[["Request"], None]
+
+
+class Request(BaseHTTPRequestHandler):
+    """One request; a test's function answers it."""
+
+    protocol_version = "HTTP/1.1"
+    answer: Answer
+    body: bytes
+
+    def do_GET(self) -> None:
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        type(self).answer(self)
+
+    do_POST = do_PATCH = do_GET  # noqa: N815 - the names that the base class looks for
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def reply(self, status: int, body: Any) -> None:
+        """JSON, or text for a str."""
+        data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def begin_stream(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+
+    def piece(self, body: Any) -> None:
+        """One line of JSON as one chunk."""
+        data = json.dumps(body).encode() + b"\n"
+        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+
+    def cut(self) -> None:
+        """End the connection in the middle."""
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def serving(answer: Answer) -> Iterator[str]:
+    """The URL of a server whose every request `answer` answers."""
+    handler = type("Handler", (Request,), {"answer": staticmethod(answer)})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    server.block_on_close = False
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def mute() -> Iterator[str]:
+    """The URL of a server that takes every connection and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextmanager
+def nobody() -> Iterator[str]:
+    """A URL where nobody listens, and nobody else will while the test runs."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
+
+
+@contextmanager
+def resetting() -> Iterator[str]:
+    """The URL of a server that ends each connection after the request came."""
+
+    def answer(request: Request) -> None:
+        request.cut()
+
+    with serving(answer) as url:
+        yield url

@@ -1,0 +1,167 @@
+"""Kubernetes JSON in and out: edits as patches, objects as the states that the runner looks at."""
+
+import copy
+
+import jsonpatch
+import pytest
+
+from scenario_runner.adapters.kubernetes_edits import json_patch
+from scenario_runner.adapters.kubernetes_objects import (
+    list_path,
+    node_state,
+    pod_state,
+    resource_state,
+    selector_text,
+    service_state,
+    workload_state,
+)
+from scenario_runner.core.ports import Edit
+from scenario_runner.core.states import Condition, NodeState, PodState, ResourceState, ServiceState, WorkloadState
+
+POD = {
+    "metadata": {"labels": {"app": "web"}},
+    "spec": {"containers": [{"name": "side"}, {"name": "main", "env": [{"name": "A", "value": "1"}]}]},
+}
+MAIN = ("spec", "containers", "name=main")
+
+
+def patched(content, *edits):
+    before = copy.deepcopy(content)
+    operations = json_patch(content, edits)
+    assert content == before
+    return jsonpatch.apply_patch(content, operations), operations
+
+
+@pytest.mark.parametrize(
+    ("edit", "operation"),
+    [
+        (
+            Edit((*MAIN, "env", "name=A", "value"), "1", "2"),
+            {"op": "replace", "path": "/spec/containers/1/env/0/value", "value": "2"},
+        ),
+        (Edit((*MAIN, "env", "name=A"), {}, None), {"op": "remove", "path": "/spec/containers/1/env/0"}),
+        (
+            Edit((*MAIN, "env", "name=B", "value"), None, "2"),
+            {"op": "add", "path": "/spec/containers/1/env/-", "value": {"name": "B", "value": "2"}},
+        ),
+        (
+            Edit(("spec", "containers", "name=side", "env", "name=B", "value"), None, "2"),
+            {"op": "add", "path": "/spec/containers/0/env", "value": [{"name": "B", "value": "2"}]},
+        ),
+        (
+            Edit(("metadata", "annotations", "a/b~c"), None, "x"),
+            {"op": "add", "path": "/metadata/annotations", "value": {"a/b~c": "x"}},
+        ),
+        (
+            Edit(("metadata", "labels", "a/b~c"), None, "x"),
+            {"op": "add", "path": "/metadata/labels/a~1b~0c", "value": "x"},
+        ),
+    ],
+)
+def test_an_edit_becomes_the_operation_on_the_leaf_that_it_names(edit, operation):
+    assert patched(POD, edit)[1] == [operation]
+
+
+def test_what_is_not_there_need_not_be_taken_away():
+    edits = (Edit(("metadata", "annotations", "x"), "y", None), Edit((*MAIN, "env", "name=Z", "value"), "y", None))
+    assert patched(POD, *edits) == (POD, [])
+
+
+def test_a_place_that_is_null_is_filled():
+    content, _ = patched({"metadata": {"labels": None}}, Edit(("metadata", "labels", "a"), None, "b"))
+    assert content == {"metadata": {"labels": {"a": "b"}}}
+
+
+def test_later_edits_see_what_earlier_ones_did_to_the_places_in_a_list():
+    content, _ = patched(
+        POD,
+        Edit(("spec", "containers", "name=side"), {"name": "side"}, None),
+        Edit((*MAIN, "env", "name=B", "value"), None, "2"),
+        Edit((*MAIN, "env", "name=A", "value"), "1", "3"),
+    )
+    env = [{"name": "A", "value": "3"}, {"name": "B", "value": "2"}]
+    assert content["spec"] == {"containers": [{"name": "main", "env": env}]}
+
+
+def test_a_node_is_its_conditions_labels_and_whether_it_may_be_scheduled():
+    raw = {
+        "metadata": {"name": "gpu-1", "uid": "u", "labels": {"a": "b"}, "annotations": {"c": "d"}},
+        "spec": {"unschedulable": True},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "fine"}],
+            "nodeInfo": {"bootID": "boot-1"},
+        },
+    }
+    ready = {"Ready": Condition("True", "KubeletReady", "fine")}
+    assert node_state(raw) == NodeState("gpu-1", "u", True, ready, {"a": "b"}, {"c": "d"}, "boot-1")
+    assert node_state({"metadata": {"name": "n", "uid": "u"}}) == NodeState("n", "u")
+
+
+def test_a_pod_is_told_with_why_it_waits_and_how_it_ended():
+    crashed = {
+        "restartCount": 3,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"exitCode": 137}},
+    }
+    raw = {
+        "metadata": {"namespace": "d", "name": "p", "uid": "u", "deletionTimestamp": "now", "labels": {"a": "b"}},
+        "spec": {"nodeName": "gpu-1"},
+        "status": {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": "False"}],
+            "containerStatuses": [{"restartCount": 0, "state": {"running": {}}}, crashed],
+        },
+    }
+    assert pod_state(raw) == PodState(
+        "d", "p", "u", "gpu-1", "Running", False, True, 3, "CrashLoopBackOff", 137, {"a": "b"}
+    )
+    assert pod_state({"metadata": {"namespace": "d", "name": "p", "uid": "u"}}) == PodState("d", "p", "u")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "state"),
+    [
+        ([], ""),
+        ([("SignalSent", "True", "1"), ("NodeReady", "True", "2")], "NodeReady"),
+        ([("SignalSent", "True", "1"), ("NodeReady", "False", "2")], "SignalSent"),
+        ([("NodeReady", "False", "2")], "NodeReady=False"),
+    ],
+)
+def test_a_remediation_is_in_the_state_of_its_newest_condition_that_holds(conditions, state):
+    told = [{"type": kind, "status": status, "lastTransitionTime": at} for kind, status, at in conditions]
+    raw = {"kind": "RebootNode", "metadata": {"name": "m", "uid": "u"}, "spec": {"nodeName": "gpu-1"}}
+    assert resource_state({**raw, "status": {"conditions": told}}) == ResourceState(
+        "RebootNode", "", "m", "u", "gpu-1", state
+    )
+
+
+def test_the_ports_of_a_service_are_found_by_name_and_by_number():
+    spec = {"clusterIP": "127.1.0.1", "ports": [{"name": "http", "port": 8000}, {"port": 9000}]}
+    raw = {"metadata": {"namespace": "d", "name": "s"}, "spec": spec}
+    assert service_state(raw) == ServiceState("d", "s", "127.1.0.1", {"8000": 8000, "http": 8000, "9000": 9000})
+    assert service_state({**raw, "spec": {"clusterIP": "None"}}) == ServiceState("d", "s", "", {})
+
+
+def test_a_workload_wants_as_many_pods_as_it_says_or_one():
+    raw = {"metadata": {"namespace": "d", "name": "w", "uid": "u"}, "spec": {"selector": {"matchLabels": {"a": "b"}}}}
+    assert workload_state("deployment", raw) == WorkloadState("deployment", "d", "w", "u", 1, "a=b")
+    assert workload_state("daemonset", {**raw, "status": {"desiredNumberScheduled": 4}}).replicas == 4
+
+
+def test_a_selector_is_written_in_one_line():
+    selector = {
+        "matchLabels": {"b": "2", "a": "1"},
+        "matchExpressions": [
+            {"key": "c", "operator": "In", "values": ["x", "y"]},
+            {"key": "d", "operator": "NotIn", "values": ["z"]},
+            {"key": "e", "operator": "Exists"},
+            {"key": "f", "operator": "DoesNotExist"},
+        ],
+    }
+    assert selector_text(selector) == "a=1,b=2,c in (x,y),d notin (z),e,!f"
+
+
+def test_lists_are_found_where_kubernetes_keeps_them():
+    assert list_path("nodes") == "/api/v1/nodes"
+    assert list_path("pods", "dynamo") == "/api/v1/namespaces/dynamo/pods"
+    assert list_path("a.io/v1/things") == "/apis/a.io/v1/things"
