@@ -14,20 +14,14 @@ class Beats(Protocol):
 
 
 class ThreadBeats:
-    """One daemon thread per beat."""
-
-    def __init__(self, complain: Callable[[str], None] = lambda _: None) -> None:
-        self._complain = complain
+    """One daemon thread per beat. What is called must not raise."""
 
     def every(self, seconds: float, call: Callable[[], None], name: str) -> Callable[[], None]:
         over = threading.Event()
 
         def beat() -> None:
             while not over.wait(seconds):
-                try:
-                    call()
-                except Exception as exc:  # noqa: BLE001 - one bad beat must not end the beating
-                    self._complain(f"bug in {name}: {exc!r}")
+                call()
 
         thread = threading.Thread(target=beat, name=name, daemon=True)
         thread.start()

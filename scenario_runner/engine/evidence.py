@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
+from scenario_runner.core.clock import Deadline
 from scenario_runner.core.observations import ObservationLog
 from scenario_runner.core.plan import Plan
 from scenario_runner.core.ports import AgentReads, ClusterReads
@@ -16,20 +17,30 @@ _MOST_PODS = 20  # of one workload
 _LOG_BYTES = 256 * 1024
 
 
-def collect(
-    plan: Plan, cluster: ClusterReads, agent: AgentReads, ledger: Ledger, log: ObservationLog
-) -> tuple[str, ...]:
-    """Paths of the evidence, relative to the run's folder. What cannot be read says so in its own file."""
-    files = [ledger.evidence_file(name, _read(read)) for name, read in _pieces(plan, cluster, agent)]
+@dataclass(frozen=True)
+class Sources:
+    """Where evidence comes from."""
+
+    plan: Plan
+    cluster: ClusterReads
+    agent: AgentReads
+    log: ObservationLog
+
+
+def collect(sources: Sources, ledger: Ledger, deadline: Deadline) -> tuple[str, ...]:
+    """Paths of the evidence, relative to the run's folder. What cannot be read (in time) says so in its own file."""
+    files = [ledger.evidence_file(name, _read(read, deadline)) for name, read in _pieces(sources)]
+    log = sources.log
     events = log.select("event")
     lines = [f"{one.time:%H:%M:%S.%f} {one.name} {one.value}: {one.detail}" for one in events]
     return (*files, ledger.evidence_file("events.txt", "\n".join(lines) + "\n"))
 
 
-def _pieces(plan: Plan, cluster: ClusterReads, agent: AgentReads) -> Iterator[tuple[str, Callable[[], str]]]:
+def _pieces(sources: Sources) -> Iterator[tuple[str, Callable[[], str]]]:
+    plan, cluster = sources.plan, sources.cluster
     for node in sorted(_nodes(plan)):
         yield f"node-{node}.yaml", lambda node=node: cluster.describe("Node", "", node)  # type: ignore[misc]
-    yield "faults.json", lambda: json.dumps(asdict(agent.faults()), indent=2) + "\n"
+    yield "faults.json", lambda: json.dumps(asdict(sources.agent.faults()), indent=2) + "\n"
     for target in plan.targets.values():
         if isinstance(target, WorkloadTarget):
             yield from _workload(target, cluster)
@@ -53,7 +64,9 @@ def _log(cluster: ClusterReads, pod: PodState, *, previous: bool) -> str:
     return cluster.logs(pod.namespace, pod.name, previous=previous, max_bytes=_LOG_BYTES)
 
 
-def _read(read: Callable[[], str]) -> str:
+def _read(read: Callable[[], str], deadline: Deadline) -> str:
+    if deadline.left == 0:
+        return "not read: the time for evidence was over\n"
     try:
         return read()
     except ScenarioRunnerError as exc:

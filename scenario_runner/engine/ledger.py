@@ -21,6 +21,7 @@ _LONGEST_TEXT = 256 * 1024  # characters of one piece of evidence; of a longer o
 _SECRET = re.compile(
     r"(?i)((?:bearer|basic)\s+|(?:token|password|passwd|secret|api[_-]?key)[\"']?\s*[:=]\s*[\"']?)[^\s\"',;]+"
 )
+_SECRET_VARIABLE = re.compile(r"(?i)(name: \S*(?:token|password|secret|key)\S*\s+value: ).+")
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -48,7 +49,8 @@ class Ledger:
         self._loads: dict[str, LoadHandle] = {}
         self._earlier_loads: list[LoadHandle] = []  # of attempts before the last, and of `health` before the steps
         self._faults: list[Fault] = []
-        self._acting: dict[str, list[float]] = {}
+        self._acting: dict[str, float] = {}  # step id -> when it began its latest change
+        self._ordered: dict[str, float] = {}  # fault id -> when it was ordered
         self._ends: dict[str, FaultEnd] = {}
         self._records: dict[str, FaultRecord] = {}
 
@@ -90,11 +92,12 @@ class Ledger:
     def acting(self, step_id: str) -> None:
         """A step is about to change something: the platform may notice before the answer is here."""
         with self._lock:
-            self._acting.setdefault(step_id, []).append(self._clock.monotonic())
+            self._acting[step_id] = self._clock.monotonic()
 
     def add_fault(self, fault: Fault) -> None:
         with self._lock:
             self._faults.append(fault)
+            self._ordered[fault.fault_id] = min(fault.at, self._acting.get(fault.step_id, fault.at))
         self._log.note("fault", fault.fault_id, "status", "active")
 
     @property
@@ -123,7 +126,7 @@ class Ledger:
     def end_of(self, fault: Fault) -> FaultEnd | None:
         """The earliest of: taken back, over at the agent, healed by the platform."""
         told = self._ends.get(fault.fault_id)
-        at = healed(self._log, fault.node, self._since(fault))
+        at = healed(self._log, fault.node, self.started(fault))
         if at is None or (told is not None and told.at <= at):
             return told
         return FaultEnd(max(at, fault.at), "healed by the platform")
@@ -134,11 +137,11 @@ class Ledger:
         return tuple(fault for fault in self.faults if fault.fault_id not in self._ends)
 
     def evidence(self, fault: Fault) -> Literal["written", "noticed", "hit"]:
-        hits = self._log.select("fault", fault.fault_id, "evidence", since=self._since(fault))
+        hits = self._log.select("fault", fault.fault_id, "evidence", since=self.started(fault))
         if any(one.value == "hit" for one in hits):
             return "hit"
         alone = [one.node for one in self.faults].count(fault.node) == 1
-        return "noticed" if noticed(self._log, fault, self._since(fault), alone=alone) else "written"
+        return "noticed" if noticed(self._log, fault, self.started(fault), alone=alone) else "written"
 
     def window(self, name: str) -> tuple[Interval, ...]:
         """Raise StepBroken for the window of a fault that ended by itself: nothing was asserted under that fault."""
@@ -154,11 +157,7 @@ class Ledger:
 
     def started(self, fault: Fault) -> float:
         """When the fault was ordered: nothing that was seen before can be its effect."""
-        return self._since(fault)
-
-    def _since(self, fault: Fault) -> float:
-        before = [at for at in self._acting.get(fault.step_id, ()) if at <= fault.at]
-        return before[-1] if before else fault.at
+        return self._ordered[fault.fault_id]
 
     # Evidence
 
@@ -177,7 +176,7 @@ def redacted(text: str) -> str:
     """The end of a text, without what looks like a secret."""
     if len(text) > _LONGEST_TEXT:
         text = f"[{len(text) - _LONGEST_TEXT} characters left out]\n{text[-_LONGEST_TEXT:]}"
-    return _SECRET.sub(r"\1[redacted]", text)
+    return _SECRET.sub(r"\1[redacted]", _SECRET_VARIABLE.sub(r"\1[redacted]", text))
 
 
 def age(record: FaultRecord) -> float | None:

@@ -13,7 +13,7 @@ Accept = Callable[[Observation], bool]
 
 
 def phase_times(state: RunState) -> tuple[PhaseTime, ...]:
-    """For each node with a fault, from its first fault on, in the order in which the phases come."""
+    """For each node with a fault, since its first fault was ordered, in the order in which the phases come."""
     nodes: dict[str, Fault] = {}
     for fault in state.ledger.faults:
         nodes.setdefault(fault.node, fault)
@@ -28,14 +28,14 @@ def _of(state: RunState, fault: Fault) -> Iterator[PhaseTime]:
     def phase(name: str, found: Observation | None, budget: float | None) -> PhaseTime:
         if found is None:
             return PhaseTime(name, fault.node, None, budget)
-        return PhaseTime(name, fault.node, max(0.0, found.at - fault.at), budget, f"{found.fact} {found.value}".strip())
+        return PhaseTime(name, fault.node, found.at - since, budget, f"{found.fact} {found.value}".strip())
 
-    yield PhaseTime("inject", fault.node, max(0.0, fault.at - since), None, f"XID {fault.xid} acknowledged")
+    yield PhaseTime("inject", fault.node, fault.at - since, None, f"XID {fault.xid} acknowledged")
     alone = sum(one.node == fault.node for one in state.ledger.faults) == 1
     yield phase("noticed", noticed(log, fault, since, alone=alone), profile.detected)
     crashed = first(log.select("pod", since=since), _crashed(state, fault.node))
     if crashed is not None:
-        yield PhaseTime("crashed", fault.node, max(0.0, crashed.at - fault.at), None, crashed.name)
+        yield PhaseTime("crashed", fault.node, crashed.at - since, None, crashed.name)
     yield phase("cordoned", cordoned, profile.cordoned)
     yield phase("drained", first(seen, _state("drain-succeeded")), profile.drained)
     yield phase("remediated", first(seen, _state("remediation-succeeded")), profile.remediated)
@@ -56,7 +56,10 @@ def _crashed(state: RunState, node: str) -> Accept:
     return lambda one: (
         one.name in on_node
         and not one.initial
-        and ((one.fact == "restarts" and one.was != "") or (one.fact == "waiting" and one.value == "CrashLoopBackOff"))
+        and (
+            (one.fact == "restarts" and "" not in {one.was, one.value})
+            or (one.fact == "waiting" and one.value == "CrashLoopBackOff")
+        )
     )
 
 
@@ -71,13 +74,13 @@ def _rescheduled(state: RunState, fault: Fault, since: float) -> Iterator[PhaseT
     ready = [one for one in pods if one.fact == "ready" and one.value == "true" and one.name in new and one.at >= since]
     times = sorted({one.name: one.at for one in reversed(ready)}.values())
     at = times[len(gone) - 1] if len(times) >= len(gone) else None
-    seconds = None if at is None else max(0.0, at - fault.at)
+    seconds = None if at is None else at - since
     yield PhaseTime("rescheduled", fault.node, seconds, None, f"{min(len(times), len(gone))} of {len(gone)} pods")
 
 
 def _serving(state: RunState, fault: Fault) -> Iterator[PhaseTime]:
     """When a `wait_for_recovery` found the service well again."""
-    offset = fault.at - state.ledger.began
+    offset = state.ledger.started(fault) - state.ledger.began
     for one in state.outcomes:
         if one.kind == "wait_for_recovery" and one.status is Status.PASSED and one.offset + one.seconds >= offset:
             yield PhaseTime("serving", fault.node, one.offset + one.seconds - offset, one.timeout, one.summary)

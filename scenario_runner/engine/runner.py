@@ -62,10 +62,9 @@ class _Life:
         state.emit(RunStarted(state.world.run_id, state.started, state.ledger.began, state.world.backend, plan))
         with ExitStack() as beats:
             beats.callback(state.watches.close)
-            beats.callback(state.world.beats.every(state.settings.tick, self._ticker.tick, "ticker"))
+            beats.callback(self._beat(state.settings.tick, self._ticker.tick, "ticker"))
             with ExitStack() as renewing:
-                every = state.settings.ttl / 4
-                renewing.callback(state.world.beats.every(every, self._renewals.renew, "renewals"))
+                renewing.callback(self._beat(state.settings.ttl / 4, self._renewals.renew, "renewals"))
                 self._safely(self._steps)
                 self._safely(self._always)
                 self._safely(self._renewals.renew)
@@ -75,14 +74,19 @@ class _Life:
         state.emit(RunEnded(result))
         return result
 
+    def _beat(self, seconds: float, call: Callable[[], None], name: str) -> Callable[[], None]:
+        """A run that is not watched any more must not pass: trouble in a beat is trouble of the run."""
+        return self._state.world.beats.every(seconds, lambda: self._safely(call), name)
+
     def _safely(self, part: Callable[[], None]) -> None:
         try:
             part()
         except ScenarioRunnerError as exc:
             self._state.trouble = self._state.trouble or str(exc)
         except Exception as exc:  # noqa: BLE001 - a bug in the engine must not cost the undo
-            self._state.trouble = self._state.trouble or f"bug in the engine: {exc!r}"
-            self._state.notes.append(traceback.format_exc())
+            if not self._state.trouble:
+                self._state.trouble = f"bug in the engine: {exc!r}"
+                self._state.notes.append(traceback.format_exc())
 
     # Before the undo
 

@@ -374,6 +374,30 @@ def test_a_bug_in_the_engine_costs_no_undo(world):
     assert (report.verdict.exit_code, report.verdict.reason) == (3, "bug in the engine: ZeroDivisionError('a bug')")
 
 
+def test_a_run_that_is_not_watched_any_more_does_not_pass(world):
+    """The ticker judges `abort_when`: when it breaks, nobody would stop a drill that does harm."""
+    plan = replace(plan_of(Inject(), WaitFor(), Claim()), abort_when=None)
+
+    report = world.run(plan)
+
+    assert report.verdict.exit_code == 3
+    assert report.verdict.reason == "bug in the engine: TypeError(\"'NoneType' object is not iterable\")"
+
+
+def test_evidence_has_a_grace_and_no_more(world):
+    def slow(kind, namespace, name):
+        world.time.freeze(70.0)
+        return "slow\n"
+
+    world.cluster.describe = slow
+
+    world.run(plan_of(Claim(says="failed")))
+
+    texts = {path.name: path.read_text() for path in (world.folder / "evidence").iterdir()}
+    assert texts["node-gpu-1.yaml"] == "slow\n"
+    assert texts["faults.json"] == texts["pod-vllm-decode-1.log"] == "not read: the time for evidence was over\n"
+
+
 def test_an_api_server_that_never_lists_breaks_the_run_before_anything_is_changed(world):
     world.cluster.mute.add("pods")
 
@@ -400,7 +424,7 @@ def test_a_thousand_steps_that_do_nothing_write_nothing_and_start_no_thread(tmp_
     from scenario_runner.engine.appending import Disk
     from tests.fakes import FakeWorld
 
-    synced = []
+    synced, threads = [], threading.active_count()
     world = FakeWorld(tmp_path, disk=Disk(sync=synced.append))
     plan = plan_of(*(planned(Pause(seconds=0), f"s{number}") for number in range(1000)), control=True)
 
@@ -408,7 +432,7 @@ def test_a_thousand_steps_that_do_nothing_write_nothing_and_start_no_thread(tmp_
 
     assert [one.status for one in report.outcomes] == ["passed"] * 1000
     assert (synced, (tmp_path / "undo.jsonl").read_bytes()) == ([], b"")
-    assert threading.active_count() == 1
+    assert threading.active_count() == threads
     world.journal.close()
 
 

@@ -92,3 +92,12 @@ def test_events_are_enough_to_rebuild_the_report(world):
 
     lines = [line for event in world.events if (line := event_log.line(event)) is not None]
     assert event_log.rebuild(event_log.read(lines), reason="killed") == report
+
+
+def test_an_evicted_pod_is_no_crash(world):
+    pod = world.cluster.pod_states["dynamo", "vllm-decode-1"]
+    world.time.at(3.0, lambda: world.cluster.remove(pod))
+
+    report = world.run(plan_of(Inject(), WaitFor(), Pause(), settle_timeout=1.0))
+
+    assert "crashed" not in {one.phase for one in report.phases}

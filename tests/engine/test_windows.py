@@ -211,3 +211,9 @@ def test_each_fault_of_a_step_on_several_nodes_has_its_own_beginning(scene):
 
     assert [scene.ledger.started(fault) for fault in scene.ledger.faults] == [9.0, 10.0]
     assert scene.ledger.evidence(scene.ledger.faults[0]) == "noticed"
+
+
+def test_secret_variables_of_an_object_are_left_out():
+    text = "env:\n- name: HF_TOKEN\n  value: hf_abc\n- name: MODEL\n  value: tiny\n"
+
+    assert redacted(text) == "env:\n- name: HF_TOKEN\n  value: [redacted]\n- name: MODEL\n  value: tiny\n"

@@ -7,6 +7,7 @@ The world is a file, each life is a fork of this warm process: a point costs mil
 
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,7 +75,10 @@ class Death:
 
 def live(life: Callable[[], None]) -> bool:
     """Live in a fork; whether it came to its natural end."""
-    child = os.fork()
+    with warnings.catch_warnings():
+        # Newer Pythons warn of a fork beside threads; the only other ones are those of the test runner, and idle.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:
         code = 70
         try:
