@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NAMES = re.compile(r"\{\{ ?([a-z][a-z0-9_]*) ?\}\}")
+_JUST_NAMES = re.compile(rf"(?:[^{{}}]|{_NAMES.pattern})*")
 _FILTERS = ("float", "int", "lower", "string", "trim", "upper")
 _LONGEST_TEXT = 100_000  # characters that one value may become
 
@@ -155,6 +157,18 @@ class _Writer:
         return Scalar(tree.mark, self._written(tree.value, tree.mark, loc))
 
     def _written(self, text: str, mark: Mark, loc: Loc) -> Simple:
+        names = _NAMES.findall(text)
+        if _JUST_NAMES.fullmatch(text) and all(name in self._values for name in names):
+            return self._named(text, names)
+        return self._expressed(text, mark, loc)
+
+    def _named(self, text: str, names: list[str]) -> Simple:
+        """Nearly every template is just names: Jinja, which takes a while to import, is for the others."""
+        if len(names) == 1 and _NAMES.fullmatch(text):
+            return self._values[names[0]]
+        return _NAMES.sub(lambda found: str(_as_yaml(self._values[found[1]])), text)
+
+    def _expressed(self, text: str, mark: Mark, loc: Loc) -> Simple:
         from jinja2 import TemplateError
 
         if "{%" in text or "{#" in text:

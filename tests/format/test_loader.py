@@ -291,6 +291,13 @@ def test_a_value_that_is_one_variable_keeps_its_type(tmp_path):
     ]
 
 
+def test_jinja_and_plain_names_are_written_out_alike(tmp_path):
+    text = "vars: {a: x, b: true, n: 1.5}\nsteps: [pause: 5s]\ndescription: "
+    plain = scenario(tmp_path, text + '"{{ a }}-{{ b }} {{n}}"\n').header.description
+    expressed = scenario(tmp_path, text + "\"{{ a | lower }}-{{ b }} {{ '' ~ n }}\"\n").header.description
+    assert (plain, expressed) == ("x-true 1.5", "x-true 1.5")
+
+
 def test_variables_never_change_the_structure_of_a_file(tmp_path):
     text = 'vars: {x: "5s}, join: y"}\nsteps:\n- pause: "{{ x }}"\n'
     assert problems(tmp_path, text) == [
