@@ -64,6 +64,11 @@ class Api:
         """A target among the built-in resources."""
         return Target(self.catalog.builtin(plural), namespace, name, sub)
 
+    def target_of(self, key: Key) -> Target:
+        """The target of a stored object, whatever its resource."""
+        rows = (one for one in self.catalog if (one.storage_group, one.plural) == (key.group, key.plural))
+        return Target(next(rows), key.namespace, key.name)
+
     def find(self, at: Target) -> Json | None:
         return self.store.get(at.key)
 

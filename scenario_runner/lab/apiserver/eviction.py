@@ -11,6 +11,7 @@ from scenario_runner.lab.apiserver.objects import (
     controller_of,
     dig,
     is_active,
+    is_finished,
     is_going,
     is_ready,
     set_condition,
@@ -40,7 +41,7 @@ def measure(api: Api, pdb: Json) -> Budget:
     """Count the pods that a budget guards."""
     namespace, spec = pdb["metadata"]["namespace"], pdb["spec"]
     matches = by_selector(spec.get("selector"))
-    pods = [pod for pod in api.select("pods", namespace) if matches(pod) and not _is_past(pod)]
+    pods = [pod for pod in api.select("pods", namespace) if matches(pod) and not is_finished(pod)]
     healthy = sum(is_ready(pod) and not is_going(pod) for pod in pods)
     least = spec.get("minAvailable")
     if isinstance(least, int):
@@ -51,10 +52,6 @@ def measure(api: Api, pdb: Json) -> Budget:
     else:
         desired = max(expected - share_of(spec.get("maxUnavailable", 0), expected, up=True), 0)
     return Budget(pdb["metadata"]["name"], expected, desired, healthy)
-
-
-def _is_past(pod: Json) -> bool:
-    return dig(pod, "status.phase") in {"Succeeded", "Failed"}
 
 
 def _expected(api: Api, namespace: str, pods: list[Json]) -> int:

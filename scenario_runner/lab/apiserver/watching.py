@@ -38,6 +38,10 @@ class Watches:
         self.store = store
         self._queues: set[asyncio.Queue[Change | None]] = set()
 
+    @property
+    def count(self) -> int:
+        return len(self._queues)
+
     def close(self) -> None:
         for queue in self._queues:
             queue.put_nowait(None)

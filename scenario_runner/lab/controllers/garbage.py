@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from scenario_runner.lab.apiserver.api import Api
 from scenario_runner.lab.apiserver.deletion import PROPAGATION, Deletion
 from scenario_runner.lab.apiserver.objects import Json, Key, is_going
-from scenario_runner.lab.apiserver.resources import Target
 from scenario_runner.lab.apiserver.store import Change
 
 
@@ -38,7 +37,7 @@ class Garbage:
         if _has_work(obj):
             self._work_off(key, obj)
         elif not is_going(obj) and self._is_orphan(obj):
-            self.api.delete(self._target(key))
+            self.api.delete(self.api.target_of(key))
         return None
 
     def _is_orphan(self, obj: Json) -> bool:
@@ -53,13 +52,15 @@ class Garbage:
         dependents = list(self._dependents(uid))
         if PROPAGATION["Orphan"] in finalizers:
             for one, _obj in dependents:
-                self.api.change(self._target(one), lambda obj: _without_owner(obj, uid))
+                self.api.change(self.api.target_of(one), lambda obj: _without_owner(obj, uid))
             self._drop_finalizer(key, PROPAGATION["Orphan"])
             return
         for one, obj in dependents:
             if not is_going(obj):
                 has_own = any(True for _ in self._dependents(obj["metadata"]["uid"]))
-                self.api.delete(self._target(one), Deletion(propagation="Foreground" if has_own else "Background"))
+                self.api.delete(
+                    self.api.target_of(one), Deletion(propagation="Foreground" if has_own else "Background")
+                )
         if not list(self._dependents(uid)):
             self._drop_finalizer(key, PROPAGATION["Foreground"])
 
@@ -68,11 +69,7 @@ class Garbage:
             obj["metadata"]["finalizers"] = [one for one in obj["metadata"]["finalizers"] if one != finalizer]
             return obj
 
-        self.api.change(self._target(key), edit)
-
-    def _target(self, key: Key) -> Target:
-        resource = next(one for one in self.api.catalog if (one.storage_group, one.plural) == (key.group, key.plural))
-        return Target(resource, key.namespace, key.name)
+        self.api.change(self.api.target_of(key), edit)
 
 
 def _has_work(obj: Json) -> bool:

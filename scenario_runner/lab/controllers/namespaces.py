@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from scenario_runner.lab.apiserver.api import Api
 from scenario_runner.lab.apiserver.objects import Json, Key, is_going
-from scenario_runner.lab.apiserver.resources import Target
 from scenario_runner.lab.apiserver.store import Change
 
 
@@ -31,17 +30,11 @@ class Namespaces:
             return None
         content = [(one, obj) for one, obj in self.api.store.everything() if one.namespace == key.name]
         for one, obj in content:
-            if not is_going(obj):
-                self._delete(one)
+            if not is_going(obj) and self.api.store.get(one):
+                self.api.delete(self.api.target_of(one))
         if not content:
             self.api.change(self.api.at("namespaces", name=key.name, sub="finalize"), _finalized)
         return None
-
-    def _delete(self, key: Key) -> None:
-        resource = next(one for one in self.api.catalog if (one.storage_group, one.plural) == (key.group, key.plural))
-        at = Target(resource, key.namespace, key.name)
-        if self.api.find(at):
-            self.api.delete(at)
 
 
 def _finalized(namespace: Json) -> Json:

@@ -156,3 +156,20 @@ def test_what_the_lab_leaves_out_is_said_in_one_sentence(kubectl: Kubectl, calls
     run_pod(calls, node, "p")
     applied = kubectl("apply", "--server-side", "-f", "-", stdin=WEB, code=1)
     assert "the embedded lab does not implement server-side apply; use a real cluster for it" in applied
+
+
+def test_logs_are_fetched_from_the_kubelet(kubectl: Kubectl, calls: Calls, logging_node: str) -> None:
+    run_pod(calls, logging_node, "p")
+    text = kubectl("logs", "p", "--tail", "5")
+    assert text.startswith(f"log of /containerLogs/{calls.namespace}/p/main?")
+    assert "tailLines=5" in text
+    assert "previous terminated container not found" in kubectl("logs", "p", "--previous", code=1)
+
+
+def test_describe_node_shows_its_taints_and_pods(kubectl: Kubectl, calls: Calls, node: str) -> None:
+    run_pod(calls, node, "p")
+    kubectl("cordon", node)
+    text = kubectl("describe", "node", node)
+    assert "Taints:             node.kubernetes.io/unschedulable:NoSchedule" in text
+    pods = text.partition("Non-terminated Pods:")[2].partition("Allocated resources:")[0]
+    assert [calls.namespace, "p"] in [row[:2] for row in columns(pods)]

@@ -6,13 +6,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from scenario_runner.lab.apiserver.cells import duration
-from scenario_runner.lab.apiserver.main import main
 from tests.lab.apiserver.calls import Calls, Json, config, pod
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -194,45 +192,9 @@ def test_a_path_that_is_not_served_is_a_status(calls: Calls, method: str, path: 
     assert (response.status_code, response.json()["kind"]) == (code, "Status")
 
 
-class _Kubelet(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        if "previous=true" in self.path:
-            self._send(400, b"previous terminated container not found")
-        else:
-            self._send(200, f"log of {self.path}\n".encode())
-
-    def _send(self, code: int, body: bytes) -> None:
-        self.send_response(code)
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name
-        pass
-
-
-@pytest.fixture
-def node(calls: Calls) -> Iterator[str]:
-    """A node whose kubelet answers with the path it was asked for."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Kubelet) as kubelet:
-        thread = threading.Thread(target=kubelet.serve_forever)
-        thread.start()
-        addresses = [{"type": "InternalIP", "address": "127.0.0.1"}]
-        endpoints = {"kubeletEndpoint": {"Port": kubelet.server_port}}
-        name = f"node-{calls.namespace}"
-        status = {"addresses": addresses, "daemonEndpoints": endpoints}
-        calls.post("/api/v1/nodes", {"metadata": {"name": name}, "status": status})
-        yield name
-        calls.delete(f"/api/v1/nodes/{name}")
-        kubelet.shutdown()
-        thread.join()
-
-
-def test_logs_come_from_the_kubelet_of_the_pod(calls: Calls, node: str) -> None:
+def test_logs_come_from_the_kubelet_of_the_pod(calls: Calls, logging_node: str) -> None:
     body = pod("p")
-    body["spec"]["nodeName"] = node
+    body["spec"]["nodeName"] = logging_node
     calls.post(f"{calls.core}/pods", body)
     response = calls.get(f"{calls.core}/pods/p/log?tailLines=5")
     assert (response.status_code, response.text) == (200, f"log of /containerLogs/{calls.namespace}/p/c?tailLines=5\n")
@@ -248,19 +210,25 @@ def test_a_pod_without_a_node_has_no_log(calls: Calls) -> None:
     assert (response.status_code, response.json()["message"]) == (400, 'pod "p" does not have a host assigned')
 
 
+FORKING = """
+import os, sys
+from scenario_runner.lab.apiserver.main import main
+child = os.fork()
+if child == 0:
+    os._exit(main(["--listen", "127.0.0.1:0"]))
+print(child, flush=True)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
 def test_main_serves_in_a_freshly_forked_child() -> None:
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.dup2(writing, 1)
-        os._exit(main(["--listen", "127.0.0.1:0"]))
-    os.close(writing)
-    with os.fdopen(reading) as output:
-        url = output.readline().removeprefix("ready ").strip()
-        with Calls(url, "default") as calls:
+    with subprocess.Popen([sys.executable, "-c", FORKING], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child, ready = int(parent.stdout.readline()), parent.stdout.readline()
+        with Calls(ready.removeprefix("ready ").strip(), "default") as calls:
             assert calls.get("/readyz").text == "ok"
         os.kill(child, signal.SIGTERM)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert parent.wait(10) == 0
 
 
 def start(*options: str) -> tuple[subprocess.Popen[str], str]:

@@ -1,5 +1,10 @@
 """Watches: replay, live events, selectors, expiry, bookmarks, and their end."""
 
+import asyncio
+
+from scenario_runner.lab.apiserver.api import Api
+from scenario_runner.lab.apiserver.selectors import everything
+from scenario_runner.lab.apiserver.watching import Watches, WatchResponse, Wish
 from tests.lab.apiserver.calls import MERGE, Calls, config
 
 
@@ -89,3 +94,21 @@ def test_a_watch_of_a_whole_cluster_sees_every_namespace(calls: Calls) -> None:
     path = f"/api/v1/configmaps?resourceVersion={version(calls)}"
     [event] = calls.watch(path, lambda: calls.post(f"{calls.core}/configmaps", config("a")), 1)
     assert event["object"]["metadata"]["namespace"] == calls.namespace
+
+
+def test_a_client_that_leaves_is_forgotten_though_nothing_changes() -> None:
+    api = Api.empty(lambda: 0.0)
+    watches = Watches(api.store)
+    wish = Wish(api.at("nodes"), everything, None, 600, bookmarks=False, initial_events=False, show=lambda obj: obj)
+    is_open: list[int] = []
+
+    async def leave() -> dict[str, str]:
+        await asyncio.sleep(0)
+        is_open.append(watches.count)
+        return {"type": "http.disconnect"}
+
+    async def ignore(_message: object) -> None:
+        pass
+
+    asyncio.run(asyncio.wait_for(WatchResponse(watches, wish)({"type": "http"}, leave, ignore), 10))
+    assert (is_open, watches.count) == ([1], 0)
