@@ -55,17 +55,17 @@ class WaitForPods(Step):
         budget = ctx.deadline.left
         began = ctx.clock.monotonic()
 
-        def look() -> Look[None]:
+        def look() -> Look[str]:
             have, want, seen = self._count(ctx, target, away)
             ctx.progress(f"{have} of {want} pods of {self.target} {self._what()}")
             done = have == 0 if self.gone else have >= want
-            return Look(done, f"{have} of {want}: {seen}", None)
+            return Look(done, f"{have} of {want}: {seen}", "none is left" if self.gone else f"{have} of {want}: {seen}")
 
         try:
-            wait_until(f"pods of {self.target} {self._what()}", look, ctx.deadline)
+            found = wait_until(f"pods of {self.target} {self._what()}", look, ctx.deadline)
         except DeadlineExceeded as exc:
             raise DeadlineExceeded(f"{exc} (waited {format_seconds(budget)})") from None
-        return Finding(f"pods of {self.target} {self._what()}", {"seconds": ctx.clock.monotonic() - began})
+        return Finding(found, {"seconds": ctx.clock.monotonic() - began})
 
     def _count(self, ctx: Context, target: WorkloadTarget, away: set[str]) -> tuple[int, int, str]:
         """How many pods are as wanted (or, for `gone`, still there), how many are wanted, and which there are."""

@@ -25,7 +25,9 @@ def test_all_pods_are_ready_when_as_many_are_as_the_workload_wants(world):
     change(world, 0.0, "vllm-decode-2", ready=False)
     change(world, 7.0, "vllm-decode-2", ready=True)
     report = carry_out(world, "- pause: 1s\n- wait_for_pods: {target: worker, ready: all}", control=True)
-    assert last(report) == ("passed", "pods of worker ready (all)")
+    assert last(report) == (
+        "passed", "3 of 3: vllm-decode-1 on gpu-1 ready, vllm-decode-2 on gpu-2 ready, vllm-decode-3 on gpu-3 ready",
+    )  # fmt: skip
     assert report.outcomes[1].numbers == {"seconds": 6.0}
 
 
@@ -37,7 +39,9 @@ def test_away_from_the_victim_only_pods_elsewhere_count(world):
     world.time.after(4.0, lambda: world.cluster.put(pod))
     change(world, 9.0, "vllm-decode-4", ready=True)
     report = carry_out(world, "- wait_for_pods: {target: worker, ready: all, away_from: victim}", control=True)
-    assert last(report) == ("passed", "pods of worker ready (all) away from victim")
+    assert last(report) == (
+        "passed", "3 of 3: vllm-decode-2 on gpu-2 ready, vllm-decode-3 on gpu-3 ready, vllm-decode-4 on gpu-2 ready",
+    )  # fmt: skip
     assert report.outcomes[0].seconds == 9.0
 
 
@@ -72,7 +76,9 @@ def test_a_restart_since_the_fault_is_a_crash_also_of_a_pod_that_is_gone(world):
     change(world, 3.0, "vllm-decode-1", restarts=1, exit_code=1)
     delete(world, 4.0, "vllm-decode-1")
     steps = "- inject_xid: {target: victim, xid: 79}\n- pause: 10s\n- wait_for_pods: {target: worker, crashed: 1}"
-    assert last(carry_out(world, steps)) == ("passed", "pods of worker crashed (1)")
+    assert last(carry_out(world, steps)) == (
+        "passed", "1 of 1: vllm-decode-2 on gpu-2 ready, vllm-decode-3 on gpu-3 ready",
+    )  # fmt: skip
 
 
 def test_a_crash_before_the_fault_is_none_of_its_effects(world):
@@ -90,7 +96,7 @@ def test_a_crash_before_the_fault_is_none_of_its_effects(world):
 def test_gone_asks_after_the_pods_of_one_place(world):
     delete(world, 5.0, "vllm-decode-1")
     report = carry_out(world, "- wait_for_pods: {target: worker, gone: true, away_from: victim}", control=True)
-    assert last(report) == ("passed", "pods of worker gone from victim")
+    assert last(report) == ("passed", "none is left")
     assert report.outcomes[0].seconds == 5.0
 
 
