@@ -31,7 +31,7 @@ def parse_url(url: str) -> Place:
         raise ValueError(f"{url!r} is not the URL of an HTTP service: write http://host:port/path")
     if parts.username is not None:
         raise ValueError("the URL holds a user name: send it in a header instead")
-    host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode()
+    host = parts.hostname.encode("idna").decode()  # also refuses what no resolver would take
     named = f"[{host}]" if ":" in host else host
     path = quote(parts.path or "/", safe=_PATH) + (f"?{quote(parts.query, safe=_PATH + '?')}" if parts.query else "")
     return Place(

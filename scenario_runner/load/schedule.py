@@ -9,6 +9,10 @@ from scenario_runner.load.clock import now
 
 # Timers of the event loop count in milliseconds, so a faster load starts what is due once a millisecond.
 _TICK = 0.001
+# A timer fires up to a millisecond late, and the processor may be a few milliseconds busy with others. So the loop
+# wakes early and stays awake (reading answers meanwhile) until the start is due, for at most this share of the time.
+_EARLIEST = 0.003
+_AWAKE = 0.05
 _AT_ONCE = 500  # starts, after which answers are read before it goes on; only met when we were held up
 
 
@@ -18,6 +22,7 @@ class Schedule:
     def __init__(self, order: LoadOrder, start: Callable[[float], None], on_end: Callable[[], None]) -> None:
         """Raise ValueError with a sentence for an order that has no schedule."""
         self._period = period_of(order)
+        self._early = min(_EARLIEST, self._period * _AWAKE)
         self._number = number_of(order, self._period)
         self._start = start
         self._on_end = on_end
@@ -52,7 +57,13 @@ class Schedule:
             self._start(due)
         loop = asyncio.get_running_loop()
         wait = self._t0 + self._k * self._period - now()
-        self._timer = loop.call_later(max(_TICK, wait), self._tick) if wait > 0 else loop.call_soon(self._tick)
+        if self._period < _TICK:
+            wait = max(_TICK, wait)
+        elif wait <= self._early + _TICK:
+            wait = 0.0  # stay awake
+        else:
+            wait -= self._early
+        self._timer = loop.call_later(wait, self._tick) if wait else loop.call_soon(self._tick)
 
 
 def period_of(order: LoadOrder) -> float:

@@ -7,7 +7,7 @@ import pytest
 from scenario_runner.core.samples import LoadOrder
 from scenario_runner.load.protocol import Due, encode_order
 from scenario_runner.load.schedule import number_of, period_of
-from tests.load.conftest import Loads, worker_says
+from tests.load.conftest import Loads, trouble, worker_says
 from tests.load.service import OK, Asked, Service, always
 
 
@@ -22,7 +22,7 @@ def test_a_hung_service_does_not_stop_the_clock(loads: Loads) -> None:
         run.stop()
 
         assert len(run.samples) == 0
-        assert run.broken == ""
+        assert trouble(run) == ""
 
 
 def test_a_service_that_hangs_for_a_while_shows_in_the_latency_of_what_was_scheduled_meanwhile(loads: Loads) -> None:
@@ -79,7 +79,7 @@ def test_more_than_the_allowed_requests_in_flight_fail_and_say_why(loads: Loads)
         selection = loads.finish(run)
 
     assert selection.failures == {"too many outstanding": 15, "timed out": 5}
-    assert run.broken == ""
+    assert trouble(run) == ""
 
 
 def test_a_stopped_load_lets_the_requests_in_flight_end(loads: Loads) -> None:
@@ -105,7 +105,7 @@ def test_a_stopped_load_lets_the_requests_in_flight_end(loads: Loads) -> None:
 
     assert not finished_early
     assert selection.total == selection.succeeded == len(service.requests) == in_flight
-    assert run.broken == ""
+    assert trouble(run) == ""
     assert run.statistics is not None
     assert (run.statistics.due, run.statistics.abandoned) == (in_flight, 0)
 

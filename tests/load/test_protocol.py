@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenario_runner.core.samples import OTHER_REASON, LoadOrder, Sample
@@ -43,6 +43,7 @@ def encode(encoder: Encoder, message: Message) -> bytes:
     return encoder.last(message) if isinstance(message, Statistics) else encoder.alive()
 
 
+@settings(deadline=None)  # no test depends on the speed of this machine
 @given(st.lists(MESSAGES, max_size=20), st.integers(1, 200))
 def test_what_is_said_is_heard_in_pieces_of_any_size(messages: list[Message], size: int) -> None:
     encoder, decoder = Encoder(), Decoder()

@@ -5,11 +5,11 @@ from fractions import Fraction
 from math import ceil
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenario_runner.core.faults import Interval
-from scenario_runner.core.samples import LATE, OTHER_REASON, Sample, Samples, Selection, percentile
+from scenario_runner.core.samples import LATE, OTHER_REASON, LoadOrder, Sample, Samples, Selection, percentile, starved
 
 MOMENTS = st.integers(0, 40).map(lambda quarter: quarter / 4)  # few, so that equal ones and borders are met
 SAMPLES = st.builds(
@@ -47,6 +47,7 @@ def naive(samples: list[Sample], pending: list[float], windows: list[Interval] |
     )
 
 
+@settings(deadline=None)  # no test depends on the speed of this machine
 @given(st.lists(SAMPLES, max_size=30), st.lists(MOMENTS, max_size=5), WINDOWS, st.booleans())
 def test_a_selection_equals_what_a_walk_over_all_samples_finds(
     given: list[Sample], pending: list[float], windows: list[Interval] | None, announced: bool
@@ -65,6 +66,7 @@ def test_a_selection_equals_what_a_walk_over_all_samples_finds(
     assert len(samples) == len(given)
 
 
+@settings(deadline=None)  # no test depends on the speed of this machine
 @given(st.lists(st.floats(0, 1e3), min_size=1), st.integers(0, 1000).map(lambda tenths: tenths / 10))
 def test_a_percentile_is_the_smallest_value_with_that_share_at_or_below_it(values: list[float], q: float) -> None:
     ascending = sorted(values)
@@ -150,3 +152,19 @@ def test_readers_see_whole_requests_while_one_thread_writes() -> None:
 
     assert wrong == []
     assert len(samples) == 20_000
+
+
+@pytest.mark.parametrize(
+    ("late", "starts", "too_many"), [(3, 10, False), (4, 10, True), (10, 1000, False), (11, 1000, True)]
+)
+def test_a_load_is_starved_when_more_than_a_few_and_a_hundredth_of_its_starts_are_late(
+    late: int, starts: int, too_many: bool
+) -> None:
+    assert starved(late, starts) is too_many
+
+
+@pytest.mark.parametrize(("rate", "every", "seconds"), [(1000.0, None, LATE), (5.0, None, 0.1), (None, 4.0, 2.0)])
+def test_a_start_is_late_after_half_the_time_to_the_next(
+    rate: float | None, every: float | None, seconds: float
+) -> None:
+    assert LoadOrder("x", "http://x", rate=rate, every=every).late_after == seconds
