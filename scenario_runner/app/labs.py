@@ -17,11 +17,9 @@ def up(name: str, wish: str, *, as_json: bool) -> str:
 
 
 def down(name: str) -> str:
-    info = lab.find(name)
-    if info is None:
-        return f"lab {name} is not up"
-    lab.down(info)
-    return f"lab {name} is down, nothing of it is left"
+    if lab.down_named(name):
+        return f"lab {name} is down, nothing of it is left"
+    return f"lab {name} is not up"
 
 
 def status(name: str, *, as_json: bool) -> str:

@@ -133,6 +133,21 @@ def down(info: LabInfo) -> None:
     _wait_until_gone(info.lab_id, Layout(Path(info.state_dir)))
 
 
+def down_named(name: str) -> bool:
+    """End the lab of this name, also one that another version of this program started; False if there is none."""
+    layout = Layout(labs_folder() / name)
+    try:
+        order = read_order(layout)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    try:
+        control.ask(Path(order.control), "down")
+    except ScenarioRunnerError:  # no keeper any more: its remains are cleared away below
+        bury_remains(order.lab_id, layout)
+    _wait_until_gone(order.lab_id, layout)
+    return True
+
+
 def bury_remains(lab_id: str, layout: Layout) -> None:
     """End what is marked with the id and remove its files, without a keeper."""
     try:

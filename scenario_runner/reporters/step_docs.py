@@ -20,7 +20,7 @@ def render(kinds: Mapping[str, type[Step]]) -> str:
 
 def page(kind: type[Step]) -> str:
     """One kind's page."""
-    rows = [f"| `{name}` | {_needed(kind, name, field)} | {field.description} |" for name, field in _fields(kind)]
+    rows = [f"| `{name}` | {_needed(kind, field)} | {field.description} |" for name, field in _fields(kind)]
     lines = [
         f"## `{kind.kind()}`",
         "",
@@ -50,8 +50,9 @@ def _fields(kind: type[Step]) -> list[tuple[str, FieldInfo]]:
     return [(field.alias or name, field) for name, field in kind.model_fields.items()]
 
 
-def _needed(kind: type[Step], name: str, field: FieldInfo) -> str:
+def _needed(kind: type[Step], field: FieldInfo) -> str:
     if field.is_required():
-        return "yes, also bare" if kind.bare == name else "yes"
+        bare = kind.bare is not None and kind.model_fields[kind.bare] is field
+        return "yes, also bare" if bare else "yes"
     default = field.get_default(call_default_factory=False)
     return "no" if default is None else f"default `{default}`"

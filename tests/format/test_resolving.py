@@ -13,9 +13,8 @@ from scenario_runner.core.targets import (
     WorkloadTarget,
 )
 from scenario_runner.errors import Refused, TargetRefused, TargetUnreachable
-from scenario_runner.format.recheck import recheck
 from scenario_runner.format.resolve import resolve
-from tests.format.cluster import node, pod, seats, small_cluster
+from tests.format.cluster import pod, small_cluster
 from tests.format.files import scenario
 
 ONE, TWO, THREE = (NodeTarget(f"gpu-{at}", f"uid-gpu-{at}") for at in (1, 2, 3))
@@ -207,38 +206,3 @@ def test_a_service_with_several_ports_needs_one(tmp_path):
     cluster.service_states["dynamo", "front"] = ServiceState("dynamo", "front", "127.0.0.9", {"a": 1, "b": 2})
     with pytest.raises(Refused, match=r"target it: say which port of service front; the ports are 1 \(a\), 2 \(b\)"):
         resolved(tmp_path, "it: {service: front}\n", (cluster, agent))
-
-
-VICTIM = WORKLOAD + "victim: {gpu_of: worker}\nplace: {node_of: worker}\nsome: {pod: {workload: worker}}\n"
-
-
-def test_a_second_look_finds_nothing_while_nothing_has_changed(tmp_path):
-    world = small_cluster()
-    found = resolved(tmp_path, VICTIM, world)
-    assert [recheck(one, *world) for one in found.values()] == [None, None, None, None]
-
-
-def test_a_pod_that_has_moved_is_told_before_the_fault(tmp_path):
-    cluster, agent = small_cluster()
-    found = resolved(tmp_path, VICTIM, (cluster, agent))
-    agent.nodes["gpu-2"] = seats(2, "another")
-    cluster.put(pod("w-a", "gpu-3"))
-    assert [recheck(one, cluster, agent) for one in found.values()] == [
-        None,
-        "victim: pod dynamo/w-a has moved: GPU 1 of gpu-2 is held by dynamo/another now",
-        None,
-        "some: pod w-a has moved from gpu-2 to gpu-3",
-    ]
-
-
-def test_a_node_or_pod_that_was_replaced_is_told_before_the_fault(tmp_path):
-    cluster, agent = small_cluster()
-    found = resolved(tmp_path, VICTIM, (cluster, agent))
-    cluster.put(node("gpu-2", uid="another"))
-    cluster.remove(pod("w-a", "gpu-2"))
-    assert [recheck(one, cluster, agent) for one in found.values()] == [
-        None,
-        "victim: node gpu-2 is another one by now",
-        "place: node gpu-2 is another one by now",
-        "some: pod dynamo/w-a is gone",
-    ]
