@@ -123,6 +123,12 @@ def test_closing_ends_a_load_at_once_and_is_safe_twice(loads: Loads) -> None:
     assert not _alive(run.process_id)
 
 
+def test_ctrl_c_is_for_the_engine_alone(loads: Loads) -> None:
+    run = loads.start(LoadOrder("traffic", NOWHERE, every=60.0))
+
+    assert os.getpgid(run.process_id) != os.getpgid(0)
+
+
 def test_loads_leave_no_process_no_file_and_no_thread_behind(loads: Loads) -> None:
     before = (_open_files(), threading.active_count())
     for _ in range(3):
