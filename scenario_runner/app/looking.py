@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from scenario_runner.app.backend import backend
 from scenario_runner.app.files import Sources, find, read
 from scenario_runner.errors import ExitCode, InvalidScenario, Problem, Refused
 from scenario_runner.format.lint import lint as lint_scenario
@@ -73,6 +72,8 @@ def lint(paths: Iterable[Path], sources: Sources) -> LintResult:
 
 def plan(options: PlanOptions) -> str:
     """The plan of one scenario, as text."""
+    from scenario_runner.app.backend import backend  # brings the HTTP and Kubernetes clients, which lint can do without
+
     scenario = read([options.path], Sources(options.variables, options.vars_file))[0]
     seed = random.SystemRandom().randrange(2**31) if options.seed is None else options.seed
     with backend(use_lab=options.use_lab, lab_name=options.lab_name, kernel_log=options.kernel_log) as where:

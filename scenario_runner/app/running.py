@@ -8,6 +8,7 @@ from scenario_runner.app.backend import Backend, backend
 from scenario_runner.app.drill import Desk, drill
 from scenario_runner.app.files import Sources, read
 from scenario_runner.app.record import write_junit
+from scenario_runner.app.refusal import refusal
 from scenario_runner.core.clock import Bell, SystemClock
 from scenario_runner.core.report import Report
 from scenario_runner.engine.signals import LeftAtOnce, Signals
@@ -95,6 +96,7 @@ def _one(scenario: Scenario, where: Backend, desk: Desk, say: Callable[[str], No
         return ExitCode.LEFTOVER
     except ScenarioRunnerError as exc:
         say(f"{scenario.name}: {exc}")
+        reports.append(refusal(scenario, exc, where.words, SystemClock(Bell())))
         return exc.exit_code
     reports.append(report)
     folder = desk.report_dir / report.run_id

@@ -1,0 +1,121 @@
+"""The commands that need no cluster, and what is refused before one is looked at."""
+
+import json
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from scenario_runner.app.files import Sources, read
+from scenario_runner.app.refusal import refusal
+from scenario_runner.app.running import worst
+from scenario_runner.cli import main
+from scenario_runner.errors import ExitCode, Refused
+from scenario_runner.reporters import junit
+from tests.fakes import FakeClock
+from tests.scenarios.drill import ROOT
+
+GOOD = ROOT / "scenarios" / "control-no-fault.yaml"
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_lint_finds_nothing_wrong_with_the_shipped_scenarios():
+    result = call("lint", ROOT / "scenarios")
+    assert (result.exit_code, result.stdout) == (0, "7 files: 0 errors, 0 warnings\n")
+
+
+def test_lint_says_everything_that_is_wrong_at_once_with_line_and_column(tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(
+        "version: 1\nname: bad\ntargets: {victim: {node: gpu-1}}\nsteps:\n"
+        "- inject_xid: {target: victim, xdi: 79}\n- wait_for_nod: {target: victim, reached: cordoned}\n"
+    )
+    result = call("lint", bad)
+    assert (result.exit_code, result.stdout) == (
+        2,
+        f"{bad}:5:15: steps[0].inject_xid.xid: is missing: the XID, e.g. 79 (GPU has fallen off the bus)\n"
+        f"{bad}:5:32: steps[0].inject_xid.xdi: unknown key: did you mean xid?\n"
+        f"{bad}:6:3: steps[1]: unknown kind 'wait_for_nod': did you mean wait_for_node?\n"
+        "1 file: 3 errors, 0 warnings\n",
+    )
+
+
+def test_lint_tells_machines_the_same_as_json(tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("version: 1\nname: bad\nsteps: []\n")
+    rows = [json.loads(line) for line in call("lint", "--json", bad).stdout.splitlines()]
+    assert [(row["severity"], row["file"], row["path"]) for row in rows] == [("error", str(bad), "steps")]
+
+
+def test_a_path_that_is_not_there_is_said_before_anything_else():
+    result = call("run", "--lab", "/nowhere/drill.yaml")
+    assert (result.exit_code, result.stderr) == (
+        2, "/nowhere/drill.yaml:1:1: there is no such file or folder\n",
+    )  # fmt: skip
+
+
+def test_a_run_without_the_lab_is_refused_with_one_sentence():
+    result = call("run", GOOD)
+    assert (result.exit_code, result.stderr) == (
+        3, "this version runs drills in the lab only, no other API server is touched: add --lab\n",
+    )  # fmt: skip
+
+
+def test_tags_that_no_scenario_has_are_no_green_run():
+    result = call("run", "--lab", "--tag", "nosuch", GOOD)
+    assert (result.exit_code, result.stderr) == (3, "no scenario has the tags that were asked for: nothing was run\n")
+
+
+def test_a_variable_that_is_no_pair_is_told():
+    result = call("run", "--lab", "--var", "calm", GOOD)
+    assert (result.exit_code, result.stderr) == (2, "--var:1:1: 'calm' is not of the form name=value\n")
+
+
+def test_the_schema_command_prints_what_accepts_the_shipped_scenarios():
+    schema = json.loads(call("schema").stdout)
+    for path in sorted((ROOT / "scenarios").glob("*.yaml")):
+        jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+
+
+def test_each_kind_of_step_has_a_page():
+    kinds = [line.split()[0] for line in call("steps").stdout.splitlines()]
+    assert "inject_xid" in kinds
+    for kind in kinds:
+        assert call("steps", kind).stdout.startswith(f"## `{kind}`\n")
+
+
+def test_an_unknown_kind_of_step_names_those_that_exist():
+    result = call("steps", "explode")
+    assert result.exit_code == 3
+    assert result.stderr.startswith("there is no kind of step 'explode'; there are: assert_latency, assert_success, ")
+
+
+def test_the_table_of_xids_tells_what_79_does_to_a_node():
+    row = next(line for line in call("xids").stdout.splitlines() if line.startswith(" 79"))
+    assert row.split("  ")[1:3] == ["critical", "cordon, drain, reboot"]
+
+
+def test_help_comes_without_the_heavy_libraries():
+    heavy = {"pydantic", "yaml", "httpx", "kubernetes"}
+    code = f"import sys; import scenario_runner.cli; print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [((0, 0), 0), ((0, 1), 1), ((1, 3), 3), ((3, 130), 130), ((130, 4), 4), ((0, 2), 2), ((), 3)],
+)
+def test_the_worst_exit_code_of_several_scenarios_wins_and_none_at_all_is_not_green(codes, expected):
+    assert worst([ExitCode(code) for code in codes]) == expected
+
+
+def test_a_scenario_that_was_refused_is_an_error_in_the_pipelines_file():
+    scenario = read([GOOD], Sources())[0]
+    text = junit.render([refusal(scenario, Refused("the node is ill"), "lab x", FakeClock())])
+    assert '<error type="begin" message="the node is ill">' in text
