@@ -86,6 +86,8 @@ class Keeper:
                 self._turn(_IDLE)
                 if self._staff.is_lost:
                     self.end("its API server has ended")
+                if not self._layout.root.exists():  # nobody could find it any more, to end it
+                    self.end("its folder is gone")
         except Exception as error:  # noqa: BLE001 - the last handler: it must say why, and then clear away
             tell(f"failed {error}")
         self._clear_away()

@@ -1,6 +1,7 @@
 """A lab comes up whole, and whatever ends it leaves nothing."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -48,6 +49,12 @@ def test_a_lab_runs_all_its_parts_and_leaves_nothing(bare: LabOptions, tmp_path:
     }
     assert traces(lab.info) == []
     assert find("bare", tmp_path) is None
+
+
+def test_a_kept_lab_whose_folder_was_removed_ends_by_itself(bare: LabOptions, tmp_path: Path) -> None:
+    info = up(bare, owned=False, folder=tmp_path).info
+    shutil.rmtree(info.state_dir)
+    eventually(lambda: is_gone(info), "everything of the lab is gone")
 
 
 def test_a_lab_dies_with_its_owner(bare: LabOptions, tmp_path: Path) -> None:
