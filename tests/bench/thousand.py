@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,8 +40,10 @@ def install() -> None:
     mark = HERE / "installed"
     if mark.is_file() and mark.read_text() == wanted:
         return
-    venv.create(HERE, clear=True, with_pip=True)
-    (HERE / ".gitignore").write_text("*\n")
+    shutil.rmtree(HERE, ignore_errors=True)
+    HERE.mkdir()
+    (HERE / ".gitignore").write_text("*\n")  # first of all, so that no linter ever looks into it
+    venv.create(HERE, with_pip=True)
     pip = [THEIRS[0], "-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes", "-r", str(LOCK)]
     subprocess.run(pip, check=True, stdout=sys.stderr)
     mark.write_text(wanted)
