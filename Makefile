@@ -16,7 +16,7 @@ install: .venv/installed ## make .venv with everything from the lock
 	@touch $@
 
 demo: install ## a full drill in the lab; prints where the report is
-	$(BIN)/scenario-runner run --lab --kernel-log auto scenarios/xid79-gpu-fell-off-bus.yaml
+	$(BIN)/scenario-runner run --lab --kernel-log auto --vars-file scenarios/vars/lab.yaml scenarios/xid79-gpu-fell-off-bus.yaml
 
 test: install ## the whole suite: in parallel, then the drills, which want the machine for themselves
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not drill"
