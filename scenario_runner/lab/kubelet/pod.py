@@ -62,9 +62,12 @@ class Pod:
         self._wake = asyncio.Event()
         self._sent: Json = {}
         self._is_gone = False
+        self._is_overruled = False
 
     def update(self, obj: Json) -> None:
+        """Somebody who thought the node lost may have said that the pod is not ready: it is to be told again."""
         self._obj = obj
+        self._is_overruled = pod_status.is_ready(self._sent) and not pod_status.is_ready(obj.get("status") or {})
         self._wake.set()
 
     def vanish(self) -> None:
@@ -192,7 +195,8 @@ class Pod:
         if not self._containers:
             return
         status = self._status()
-        while status != self._sent and not self._is_gone:
+        while (status != self._sent or self._is_overruled) and not self._is_gone:
+            self._is_overruled = False
             try:
                 await self._patch(status)
             except KubeError as error:

@@ -34,3 +34,9 @@ def _condition(kind: str, before: Sequence[Json], why: Json, *, is_true: bool) -
     old = next((one for one in before if one["type"] == kind and one["status"] == status), None)
     since = (old or {}).get("lastTransitionTime") or stamps.now()
     return {"type": kind, "status": status, "lastTransitionTime": since, "reason": None, "message": None} | why
+
+
+def is_ready(status: Json) -> bool:
+    """Whether a status says so; one that was never told does not."""
+    conditions = status.get("conditions") or []
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
