@@ -11,7 +11,7 @@ from pathlib import Path
 from scenario_runner.adapters.load_process import LoadProcess
 from scenario_runner.app.backend import Backend
 from scenario_runner.app.files import state_folder
-from scenario_runner.app.record import EventFile, write_reports
+from scenario_runner.app.record import EventFile
 from scenario_runner.core.clock import Bell, Stop, SystemClock
 from scenario_runner.core.events import Event
 from scenario_runner.core.plan import Plan
@@ -38,7 +38,7 @@ class Desk:
 
 def drill(scenario: Scenario, where: Backend, desk: Desk) -> Report:
     """
-    Run one scenario and write its reports.
+    Run one scenario; its folder holds the events and the undo journal.
 
     Raise Refused, Orphaned or StepBroken when it may not begin, LeftAtOnce when a person insists on leaving.
     """
@@ -67,9 +67,7 @@ def drill(scenario: Scenario, where: Backend, desk: Desk) -> Report:
                 listeners=(events, desk.show),
             )
             report = supervise(desk.signals, stop, lambda: runner.run(plan, world))
-        report = replace(report, host=platform.node())
-        write_reports(run_dir, report)
-        return report
+        return replace(report, host=platform.node())
     finally:
         held.release()
 

@@ -1,5 +1,6 @@
 """The files of a run's folder that are made from events and from the report."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -7,6 +8,7 @@ from typing import Self
 
 from scenario_runner.core.events import Event
 from scenario_runner.core.report import Report
+from scenario_runner.errors import Refused
 from scenario_runner.reporters import event_log, junit, report_json, summary
 
 
@@ -28,16 +30,26 @@ class EventFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # on a full disk: the run has noted the write that failed
+            self._file.close()
 
 
 def write_reports(run_dir: Path, report: Report) -> None:
-    """report.json, junit.xml and summary.md."""
+    """report.json, junit.xml and summary.md; raise OSError."""
     (run_dir / "report.json").write_text(report_json.render(report), encoding="utf-8")
     (run_dir / "summary.md").write_text(summary.render(report), encoding="utf-8")
     write_junit(run_dir / "junit.xml", [report])
 
 
+def begin_junit(path: Path) -> None:
+    """Empty the file, so that no results of an earlier run stand there; raise Refused when it cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("", encoding="utf-8")
+    except OSError as exc:
+        raise Refused(f"the JUnit file {path} cannot be written: {exc.strerror}") from exc
+
+
 def write_junit(path: Path, reports: Sequence[Report]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Raise OSError."""
     path.write_text(junit.render(reports), encoding="utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 from scenario_runner.app.backend import Backend, backend
 from scenario_runner.app.drill import Desk, drill
 from scenario_runner.app.files import Sources, read
-from scenario_runner.app.record import write_junit
+from scenario_runner.app.record import begin_junit, write_junit, write_reports
 from scenario_runner.app.refusal import refusal
 from scenario_runner.core.clock import Bell, SystemClock
 from scenario_runner.core.report import Report
@@ -49,6 +49,8 @@ def run(options: RunOptions, say: Callable[[str], None]) -> ExitCode:
     """Run everything that is asked for; errors of the input and refusals are raised before any change."""
     scenarios = choose(read(options.paths, Sources(options.variables, options.vars_file)), options)
     refuse_errors(scenarios)
+    if options.junit:
+        begin_junit(options.junit)
     reports: list[Report] = []
     codes: list[ExitCode] = []
     with Signals(SystemClock(Bell())) as signals:
@@ -58,8 +60,9 @@ def run(options: RunOptions, say: Callable[[str], None]) -> ExitCode:
                 codes.append(_one(scenario, where, desk, say, reports))
                 if codes[-1] in {ExitCode.LEFTOVER, ExitCode.INTERRUPTED}:
                     break
-    if options.junit:
-        write_junit(options.junit, reports)
+    junit = options.junit
+    if junit and not _written(junit, say, lambda: write_junit(junit, reports)):
+        codes.append(ExitCode.BROKEN)
     return worst(codes)
 
 
@@ -99,8 +102,23 @@ def _one(scenario: Scenario, where: Backend, desk: Desk, say: Callable[[str], No
         reports.append(refusal(scenario, exc, where.words, SystemClock(Bell())))
         return exc.exit_code
     reports.append(report)
-    folder = desk.report_dir / report.run_id
+    return worst([ExitCode(report.verdict.exit_code), _keep(report, desk.report_dir / report.run_id, say)])
+
+
+def _keep(report: Report, folder: Path, say: Callable[[str], None]) -> ExitCode:
+    """Write a run's reports; what nobody can read afterwards is no pass."""
+    if not _written(folder, say, lambda: write_reports(folder, report)):
+        return ExitCode.BROKEN
     say(f"report: {folder / 'summary.md'}")
     if any(outcome.attachments for outcome in report.outcomes):
         say(f"evidence: {folder / 'evidence'}")
-    return ExitCode(report.verdict.exit_code)
+    return ExitCode.PASSED
+
+
+def _written(path: Path, say: Callable[[str], None], write: Callable[[], None]) -> bool:
+    try:
+        write()
+    except OSError as exc:
+        say(f"the report cannot be written to {path}: {exc.strerror}")
+        return False
+    return True
