@@ -1,0 +1,1 @@
+"""The outside: one client library per module and nowhere else."""

@@ -1,0 +1,1 @@
+"""Facts about GPUs and their errors: tables and functions, no input or output."""
