@@ -1,4 +1,8 @@
-"""The commands that only look: lint, plan, steps, schema, xids. Each returns what is to be printed."""
+"""
+The commands that only look: lint, plan, steps, schema, xids. Each returns what is to be printed.
+
+What only one of them needs is imported there: editors and commit hooks run `lint` again and again.
+"""
 
 import json
 import random
@@ -10,10 +14,6 @@ from pathlib import Path
 from scenario_runner.app.files import Sources, find, read
 from scenario_runner.errors import ExitCode, InvalidScenario, Problem, Refused
 from scenario_runner.format.lint import lint as lint_scenario
-from scenario_runner.format.plan import make_plan
-from scenario_runner.format.plan_text import render as plan_text
-from scenario_runner.format.schema import json_schema
-from scenario_runner.gpu.xids import xid_table
 from scenario_runner.reporters import step_docs
 from scenario_runner.steps import STEPS
 
@@ -72,12 +72,14 @@ def lint(paths: Iterable[Path], sources: Sources) -> LintResult:
 
 def plan(options: PlanOptions) -> str:
     """The plan of one scenario, as text."""
-    from scenario_runner.app.backend import backend  # brings the HTTP and Kubernetes clients, which lint can do without
+    from scenario_runner.app.backend import backend
+    from scenario_runner.format.plan import make_plan
+    from scenario_runner.format.plan_text import render
 
     scenario = read([options.path], Sources(options.variables, options.vars_file))[0]
     seed = random.SystemRandom().randrange(2**31) if options.seed is None else options.seed
     with backend(use_lab=options.use_lab, lab_name=options.lab_name, kernel_log=options.kernel_log) as where:
-        return plan_text(make_plan(scenario, where.cluster, where.agent, seed=seed))
+        return render(make_plan(scenario, where.cluster, where.agent, seed=seed))
 
 
 def steps(kind: str | None) -> str:
@@ -91,6 +93,9 @@ def steps(kind: str | None) -> str:
 
 
 def schema() -> str:
+    """The JSON Schema of scenario files."""
+    from scenario_runner.format.schema import json_schema
+
     return json.dumps(json_schema(STEPS), indent=2, ensure_ascii=False)
 
 
@@ -99,6 +104,8 @@ def xids(*, as_json: bool) -> str:
     if as_json:
         return (files("scenario_runner.gpu") / "xids.json").read_text(encoding="utf-8").rstrip()
     head = f"{'XID':>3}  {'severity':<8}  {'platform':<34}  meaning"
+    from scenario_runner.gpu.xids import xid_table
+
     rows = (
         f"{one.number:>3}  {one.severity:<8}  {', '.join(one.consequences) or 'event only':<34}  {one.title}"
         for one in xid_table().xids
