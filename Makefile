@@ -45,7 +45,7 @@ lock: install ## pin newer versions of everything
 	echo chaostoolkit | $(LOCK) - -o .ci/requirements-bench.txt
 
 clean: ## take away what was built and installed, reports stay
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv .venv-bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile
