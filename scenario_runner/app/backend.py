@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scenario_runner.adapters.http_agent import HttpAgent
 from scenario_runner.adapters.kubernetes_cluster import KubernetesCluster
-from scenario_runner.errors import Refused
+from scenario_runner.errors import Refused, TargetUnreachable
 from scenario_runner.lab import lab
 from scenario_runner.lab.kernel_log_guard import why_not_real
 from scenario_runner.lab.lab import LabInfo, LabOptions
@@ -48,5 +48,13 @@ def choose_kernel_log(wish: str) -> KernelLogKind:
 
 def connect(info: LabInfo) -> Backend:
     words = f"lab {info.name} ({info.kernel_log} kernel log, platform {info.scale:g} times as fast)"
-    token = Path(info.token_file).read_text(encoding="utf-8").strip()
-    return Backend(words, info, KubernetesCluster(Path(info.kubeconfig)), HttpAgent(info.gateway_url, token))
+    agent = HttpAgent(info.gateway_url, read_token(Path(info.token_file)))
+    return Backend(words, info, KubernetesCluster(Path(info.kubeconfig)), agent)
+
+
+def read_token(file: Path) -> str:
+    """The token of the fault agents; raise TargetUnreachable when it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as exc:
+        raise TargetUnreachable(f"the token of the fault agents in {file} cannot be read: {exc.strerror}") from exc

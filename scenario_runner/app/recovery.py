@@ -5,6 +5,7 @@ from pathlib import Path
 
 from scenario_runner.adapters.http_agent import HttpAgent
 from scenario_runner.adapters.kubernetes_cluster import KubernetesCluster
+from scenario_runner.app.backend import read_token
 from scenario_runner.app.files import state_folder
 from scenario_runner.app.running import worst
 from scenario_runner.core.clock import Bell, SystemClock
@@ -13,7 +14,7 @@ from scenario_runner.engine import claim
 from scenario_runner.engine import recover as engine
 from scenario_runner.engine.claim import KnownRun
 from scenario_runner.engine.run_card import RunCard
-from scenario_runner.errors import ExitCode, Refused, ScenarioRunnerError, TargetUnreachable
+from scenario_runner.errors import ExitCode, Refused, ScenarioRunnerError
 
 Say = Callable[[str], None]
 
@@ -61,14 +62,12 @@ def _one(run: KnownRun, agree: Callable[[str], bool], say: Say) -> ExitCode:
         return _take_back(run, card, say)
     except ScenarioRunnerError as exc:
         say(f"{run.run_id}: {exc}")
-        return ExitCode.LEFTOVER if isinstance(exc, TargetUnreachable) else exc.exit_code
+        return ExitCode.LEFTOVER  # whatever the reason: what the run left is still there
 
 
 def _take_back(run: KnownRun, card: RunCard, say: Say) -> ExitCode:
-    token = Path(card.token_file).read_text(encoding="utf-8").strip()
-    reach = engine.Reach(
-        SystemClock(Bell()), HttpAgent(card.agent_url, token), KubernetesCluster(Path(card.kubeconfig))
-    )
+    agent = HttpAgent(card.agent_url, read_token(Path(card.token_file)))
+    reach = engine.Reach(SystemClock(Bell()), agent, KubernetesCluster(Path(card.kubeconfig)))
     result = engine.recover(run.run_dir, state_folder(), reach, UNDOS)
     for one in result.undo:
         say(f"{run.run_id}: {one.subject}: {one.outcome}: {one.detail} ({one.seconds:.1f} s)")

@@ -1,0 +1,100 @@
+"""`recover` as a person meets it, for a run whose cluster is gone, silent, or out of reach."""
+
+from contextlib import contextmanager
+
+import pytest
+from click.testing import CliRunner
+
+from scenario_runner.cli import main
+from scenario_runner.core.undo import UNDOS
+from scenario_runner.core.undo.recover_fault import RecoverFault
+from scenario_runner.engine import claim
+from scenario_runner.engine.run_card import RunCard
+from tests.contract.clusters import write_kubeconfig
+from tests.contract.servers import nobody
+
+RUN = "20260101-000000-drill-abcd"
+NOTHING_LEFT = (0, "no run has left anything to take back\n")
+
+
+class Dead:
+    """A run that promised to take XID 79 back and died."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.kubeconfig = folder / "kubeconfig"
+        self.token = folder / "token"
+        self.token.write_text("secret")
+
+    def die(self):
+        card = RunCard(
+            RUN, "drill", "drill.yaml", "0" * 64, "cluster-1", "lab demo", str(self.kubeconfig), "http://127.0.0.1:1",
+            str(self.token), ("gpu-1",), undo_budget=1.0,
+        )  # fmt: skip
+        held = claim.take(self.folder / "state", self.folder / "reports" / RUN, card, UNDOS)
+        held.journal.promise(RecoverFault(fault_id="gpu-1~f", node="gpu-1", xid=79), "inject")
+        held.release()
+        return self
+
+    def recover(self, *arguments, types=""):
+        environment = {"SCENARIO_RUNNER_STATE": str(self.folder / "state")}
+        result = CliRunner().invoke(main, ["recover", *arguments], env=environment, input=types)
+        return result.exit_code, result.stdout
+
+    @contextmanager
+    def before_nobody(self):
+        """An API server's address where nobody listens."""
+        with nobody() as url:
+            write_kubeconfig(self.folder, url)
+            yield url
+
+
+@pytest.fixture
+def dead(tmp_path):
+    return Dead(tmp_path).die()
+
+
+def test_a_run_that_left_something_is_listed_and_is_no_green(dead):
+    assert dead.recover() == (
+        4,
+        f"{RUN}: XID 79 on gpu-1\ntype `scenario-runner recover RUN` or `scenario-runner recover --all`\n",
+    )
+
+
+def test_a_lab_that_is_gone_took_everything_with_it(dead):
+    assert dead.recover(RUN, "--yes") == (
+        0,
+        f"{RUN}: to take back: XID 79 on gpu-1 (step inject)\n"
+        f"{RUN}: lab demo is gone, and everything in it: nothing is left to take back\n",
+    )
+    assert dead.recover() == NOTHING_LEFT
+
+
+def test_a_cluster_out_of_reach_leaves_what_is_left_and_ends_with_4(dead):
+    with dead.before_nobody() as url:
+        code, out = dead.recover(RUN, "--yes")
+    assert code == 4
+    assert out.splitlines()[1] == f"{RUN}: the API server at {url} is not reachable ([Errno 111] Connection refused)"
+    assert dead.recover()[0] == 4
+
+
+def test_a_recovery_without_the_token_of_the_agents_says_so(dead):
+    dead.token.unlink()
+    with dead.before_nobody():
+        code, out = dead.recover(RUN, "--yes")
+    assert (code, out.splitlines()[1]) == (
+        4, f"{RUN}: the token of the fault agents in {dead.token} cannot be read: No such file or directory"
+    )  # fmt: skip
+
+
+def test_a_recovery_that_nobody_agrees_to_leaves_what_is_left_and_ends_with_4(dead):
+    with dead.before_nobody():
+        code, out = dead.recover(RUN, types="n\n")
+    assert code == 4
+    assert out.endswith(f"take this back on lab demo? [y/N]: n\n{RUN}: run {RUN} is left as it is\n")
+    assert dead.recover()[0] == 4
+
+
+def test_a_run_that_nobody_knows_has_nothing_to_take_back(tmp_path):
+    assert Dead(tmp_path).recover("other") == (0, "run other has nothing to take back\n")
+    assert Dead(tmp_path).recover() == NOTHING_LEFT
