@@ -33,6 +33,14 @@ def readiness(client: LabClient, path: str) -> str:
     return next((one["status"] for one in pod["status"].get("conditions", []) if one["type"] == "Ready"), "")
 
 
+def is_whole(client: LabClient) -> bool:
+    node = client.get("/api/v1/nodes/gpu-1")
+    assert node is not None
+    pods = client.call("GET", "/api/v1/namespaces/dynamo/pods")["items"]
+    ready = [readiness(client, f"/api/v1/namespaces/dynamo/pods/{one['metadata']['name']}") for one in pods]
+    return not node["spec"].get("taints") and ready == ["True"] * 3
+
+
 def test_pods_are_ready_again_after_their_kubelet_was_silent(lab: Lab, client: LabClient, steadfast: str) -> None:
     keeper = Path(lab.info.control)
     eventually(lambda: readiness(client, steadfast) == "True", "the pod is ready")
@@ -42,3 +50,4 @@ def test_pods_are_ready_again_after_their_kubelet_was_silent(lab: Lab, client: L
     finally:
         control.ask(keeper, "kill kubelet-gpu-1 CONT")
     eventually(lambda: readiness(client, steadfast) == "True", "the pod is ready again")
+    eventually(lambda: is_whole(client), "the node takes pods again, and the service has all of its own")
