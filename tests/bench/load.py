@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from statistics import median
 
 from scenario_runner.core.samples import LATE, MOST_LATE
@@ -20,7 +21,8 @@ def measure() -> Iterator[Row]:
     try:
         assert service.stdout is not None
         port = int(service.stdout.readline())
-        rounds = [dict(zip(HEAD, load(port, RATE, SECONDS), strict=True)) for _ in range(ROUNDS)]
+        with redirect_stdout(sys.stderr):  # what it says beside its figures
+            rounds = [dict(zip(HEAD, load(port, RATE, SECONDS), strict=True)) for _ in range(ROUNDS)]
     finally:
         service.kill()
         service.wait()

@@ -40,7 +40,7 @@ def against(what: str, pairs: Sequence[tuple[float, float]], limit: float | None
         seconds(median(other for _, other in pairs)),
         f"{ratio:.2f}x",
         "-" if limit is None else f"{limit:.1f}x",
-        "-" if limit is None else _verdict(ratio, limit),
+        "-" if limit is None else _verdict(round(ratio, 2), limit),  # as it is shown
         f"{spread}{', ' if remark else ''}{remark}",
     )
 
