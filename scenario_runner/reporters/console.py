@@ -36,20 +36,21 @@ _TOLD = ("schedulable", "condition/SysLogsXIDError", "label/dgxc.nvidia.com/nvse
 
 def console(stream: TextIO | None = None) -> Callable[[Event], None]:
     """A listener that writes to `stream` (standard output by default)."""
-    out = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True)
-    return LiveView(out) if out.is_terminal else PlainLines(out)
+    target = stream or sys.stdout
+    out = Console(file=target, highlight=False, soft_wrap=True)
+    return LiveView(out) if out.is_terminal else PlainLines(lambda text: _write(target, text))
 
 
 class PlainLines:
     """One line per event, for logs of pipelines."""
 
-    def __init__(self, out: Console) -> None:
-        self._out = out
+    def __init__(self, write: Callable[[Text], None]) -> None:
+        self._write = write
         self._began = 0.0
 
     def __call__(self, event: Event) -> None:
         for text in self.lines(event):
-            self._out.print(text)
+            self._write(text)
 
     def lines(self, event: Event) -> Iterator[Text]:
         match event:
@@ -74,7 +75,8 @@ class LiveView(PlainLines):
     """The same lines, and below them what is going on right now."""
 
     def __init__(self, out: Console) -> None:
-        super().__init__(out)
+        super().__init__(out.print)
+        self._out = out
         self._live: Live | None = None
         self._step: StepStarted | None = None
         self._step_began = 0.0
@@ -111,6 +113,12 @@ class LiveView(PlainLines):
             self._progress,
         ]
         return Text("  ".join(filter(None, parts)), style="cyan")
+
+
+def _write(stream: TextIO, text: Text) -> None:
+    """Without rich, whose layout costs more than a step without waiting does."""
+    stream.write(f"{text.plain}\n")
+    stream.flush()
 
 
 def _load(name: str, ended: int, succeeded: int, in_flight: int) -> str:
