@@ -126,11 +126,7 @@ def status(info: LabInfo) -> LabStatus:
 
 def down(info: LabInfo) -> None:
     """End a lab; returns when no process and no file of it is left. Safe twice."""
-    try:
-        control.ask(Path(info.control), "down")
-    except ScenarioRunnerError:  # no keeper any more: its remains are cleared away below
-        bury_remains(info.lab_id, Layout(Path(info.state_dir)))
-    _wait_until_gone(info.lab_id, Layout(Path(info.state_dir)))
+    _end(Path(info.control), info.lab_id, Layout(Path(info.state_dir)))
 
 
 def down_named(name: str) -> bool:
@@ -140,12 +136,16 @@ def down_named(name: str) -> bool:
         order = read_order(layout)
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    try:
-        control.ask(Path(order.control), "down")
-    except ScenarioRunnerError:  # no keeper any more: its remains are cleared away below
-        bury_remains(order.lab_id, layout)
-    _wait_until_gone(order.lab_id, layout)
+    _end(Path(order.control), order.lab_id, layout)
     return True
+
+
+def _end(keeper: Path, lab_id: str, layout: Layout) -> None:
+    try:
+        control.ask(keeper, "down")
+    except ScenarioRunnerError:  # no keeper any more: its remains are cleared away below
+        bury_remains(lab_id, layout)
+    _wait_until_gone(lab_id, layout)
 
 
 def bury_remains(lab_id: str, layout: Layout) -> None:
