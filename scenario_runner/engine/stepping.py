@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -123,6 +123,7 @@ class Stepping:
         state, planned = self._state, begun.planned
         clock = state.world.clocks.undo
         seconds = clock.monotonic() - begun.monotonic
+        ended = self._with_cause(planned, ended)
         if ended.status in {Status.FAILED, Status.BROKEN}:
             self._collect()
         outcome = Outcome(
@@ -147,6 +148,16 @@ class Stepping:
         state.outcomes.append(outcome)
         state.emit(StepEnded(outcome))
         return outcome
+
+    def _with_cause(self, planned: PlannedStep, ended: Attempt) -> Attempt:
+        """Who was interrupted by our own trouble says so; the load that is the trouble is broken, not interrupted."""
+        reason = self._state.world.stop.reason
+        if ended.status is not Status.INTERRUPTED or reason is None or reason.kind is not StopKind.BROKEN:
+            return ended
+        own = {load.step_id: load.run.broken for load in self._state.ledger.loads}
+        if broken := own.get(planned.id):
+            return Attempt(Status.BROKEN, Finding(broken))
+        return replace(ended, finding=Finding(f"cut short because {ended.finding.summary}"))
 
     def _collect(self) -> None:
         """Once per run: what the world looked like when the first step did not pass."""

@@ -36,8 +36,9 @@ class Ticker:
         if self.plan.deadline is not None and elapsed > self.plan.deadline:
             text = f"the scenario did not end within its {self.plan.deadline:g}s"
             self.stop.trip(StopReason(StopKind.DEADLINE, text))
+        background = {one.id for one in self.plan.steps if one.background}  # in the foreground a step sees it itself
         for handle in self.ledger.loads:
-            if not handle.joined and handle.run.broken:
+            if handle.step_id in background and not handle.joined and handle.run.broken:
                 self.stop.trip(StopReason(StopKind.BROKEN, f"load {handle.step_id} broke: {handle.run.broken}"))
         for rule in self.plan.abort_when:
             self._judge_rule(rule)

@@ -55,12 +55,18 @@ def _reasons(facts: Facts, status: Status) -> Iterator[str]:
         yield facts.trouble
     kinds = {StopKind.BROKEN} if status is Status.BROKEN else {StopKind.ABORT, StopKind.DEADLINE}
     if facts.stop is not None and facts.stop.kind in kinds:
-        yield facts.stop.text
-    for one in facts.outcomes:
+        yield facts.stop.text + _cut_short(facts, status)
+    for one in sorted(facts.outcomes, key=lambda one: one.role is not Role.LOAD):  # a load breaks what waits for it
         if one.status is status:
             yield f"step {one.number} {one.name} {'is broken' if status is Status.BROKEN else 'failed'}: {one.summary}"
     if status is Status.BROKEN:
         yield from (f"step {one.number} {one.name} was interrupted" for one in _lone_interruptions(facts))
+
+
+def _cut_short(facts: Facts, status: Status) -> str:
+    """Which steps did not come to their end because of our own trouble; "" for another reason to stop."""
+    names = [f"step {one.number} {one.name}" for one in facts.outcomes if one.status is Status.INTERRUPTED]
+    return f"; cut short: {', '.join(names)}" if names and status is Status.BROKEN else ""
 
 
 def _lone_interruptions(facts: Facts) -> Iterator[Outcome]:

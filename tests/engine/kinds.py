@@ -109,6 +109,8 @@ class Send(Kind):
             return Finding("flowing")
         ctx.clock.sleep(self.duration or 0.0)
         wait_until("requests to end", lambda: Look(load.run.finished, "", None), ctx.deadline)
+        if load.run.broken:
+            raise StepBroken(load.run.broken)
         return self.finish(ctx)
 
     def finish(self, ctx: Context) -> Finding:

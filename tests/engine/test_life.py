@@ -241,11 +241,33 @@ class TestBackground:
         report = world.run(plan)
 
         assert story(report)[:3] == [
-            ("02", "pause", "interrupted", "load send broke: the worker died"),
+            ("02", "pause", "interrupted", "cut short because load send broke: the worker died"),
             ("03", "claim", "skipped", "the run was asked to stop: load send broke: the worker died"),
             ("01", "send", "broken", "the worker died"),
         ]
+        reason = "load send broke: the worker died; cut short: step 02 pause"
+        assert (report.verdict.exit_code, str(report.verdict.status), report.verdict.reason) == (3, "broken", reason)
+
+    def test_a_load_that_breaks_while_the_run_waits_for_its_end_is_broken_and_not_interrupted(self, world):
+        plan = plan_of(planned(Send(duration=20.0), background=True), Pause(), control=True)
+        world.time.at(7.0, lambda: setattr(world.loads.runs[0], "broken", "the worker died"))
+
+        report = world.run(plan)
+
+        assert story(report)[1] == ("01", "send", "broken", "the worker died")
         assert (report.verdict.exit_code, report.verdict.reason) == (3, "load send broke: the worker died")
+
+    def test_a_load_in_the_foreground_that_breaks_may_be_tried_again(self, world):
+        plan = plan_of(planned(Send(duration=20.0), retry=Retry(2, 1.0)), Pause(), control=True)
+        world.time.at(7.0, lambda: setattr(world.loads.runs[0], "broken", "the worker died"))
+
+        report = world.run(plan)
+
+        assert [(one.kind, str(one.status), one.lost_attempts) for one in report.outcomes] == [
+            ("send", "passed", ("the worker died",)),
+            ("pause", "passed", ()),
+        ]
+        assert report.verdict.exit_code == 0
 
     def test_a_load_whose_last_requests_never_end_is_broken(self, world):
         world.loads.answer = lambda at: (inf, "")

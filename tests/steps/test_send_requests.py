@@ -85,7 +85,7 @@ def test_a_load_whose_worker_died_is_broken(world):
     world.time.after(1.0, die)
     report = carry_out(world, "- send_requests: {target: frontend, rate: 10/s, for: 2s}")
     assert (report.verdict.exit_code, last(report)) == (
-        3, ("interrupted", "load send_requests broke: the load worker ended with signal 9"),
+        3, ("broken", "load send_requests broke: the load worker ended with signal 9"),
     )  # fmt: skip
 
 
