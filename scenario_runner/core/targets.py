@@ -1,5 +1,6 @@
 """Resolved targets: what a name in a scenario stands for in this cluster, decided once, before the first step."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -91,3 +92,9 @@ def node_of(target: Target) -> NodeTarget:
 def nodes_of(target: Target) -> tuple[NodeTarget, ...]:
     """Every node that `target` lies on; `TypeError` for targets that lie on none (a plan never lets that happen)."""
     return target.nodes if isinstance(target, NodesTarget) else (node_of(target),)
+
+
+def node_names(targets: Iterable[Target]) -> tuple[str, ...]:
+    """The nodes that targets lie on, sorted, each once; workloads, pods and endpoints lie on none that stays."""
+    on_nodes = [one for one in targets if isinstance(one, GpuTarget | NodeTarget | NodesTarget)]
+    return tuple(sorted({node.name for one in on_nodes for node in nodes_of(one)}))

@@ -8,11 +8,12 @@ from functools import partial
 
 from scenario_runner.core.clock import Clock, Deadline, Look, StopKind, wait_until
 from scenario_runner.core.events import StepEnded, StepProgress, StepStarted
+from scenario_runner.core.evidence import Sources
 from scenario_runner.core.outcome import Finding, Outcome, Status
 from scenario_runner.core.plan import PlannedStep
 from scenario_runner.core.step import Act, Context, LoadHandle, Undo
 from scenario_runner.engine.changing import changing
-from scenario_runner.engine.evidence import Sources, collect
+from scenario_runner.engine.evidence import collect
 from scenario_runner.engine.execution import Attempt, attempt
 from scenario_runner.engine.grace import Grace
 from scenario_runner.engine.reverting import take_back_step
@@ -166,8 +167,8 @@ class Stepping:
         self._collected = True
         state = self._state
         try:
-            sources = Sources(state.plan, state.world.cluster, state.world.agent, state.log)
-            collect(sources, state.ledger, Deadline.after(state.world.clocks.undo, state.settings.grace))
+            sources = Sources(state.world.cluster, state.world.agent, state.log)
+            collect(state.plan, sources, state.ledger, Deadline.after(state.world.clocks.undo, state.settings.grace))
         except Exception as exc:  # noqa: BLE001 - a full disk or a bug here must not cost the undo
             state.notes.append(f"not all evidence could be collected: {exc!r}")
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +11,7 @@ from scenario_runner.core.quantities import Seconds
 from scenario_runner.core.step import Step
 from scenario_runner.format.sentences import Loc, Reader, did_you_mean
 from scenario_runner.format.yaml_core import Entries, Entry, Items, Mark, Scalar, Tree, plain
+from scenario_runner.steps.group import Group
 
 Kinds = Mapping[str, type[Step]]
 
@@ -44,18 +44,6 @@ class Common(BaseModel):
 
 
 COMMON = tuple(Common.model_fields)
-
-
-class GroupFields(BaseModel):
-    """
-    Steps that belong together: what they changed is taken back when the last of them has ended.
-
-    Use it for a fault that shall be gone before the next step, e.g. one GPU after the other.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    steps: list[Any] = Field(min_length=1, description="Carried out one after the other.")
 
 
 @dataclass(frozen=True)
@@ -150,7 +138,7 @@ class _Entry:
         for key in ("timeout", "retry", "background"):
             if getattr(common, key):
                 self.reader.refuse(kind.mark, loc, f"a group has no {key}: give it to a step inside")
-        if self.reader.model(GroupFields, kind.value, loc) is None or not isinstance(kind.value, Entries):
+        if self.reader.model(Group, kind.value, loc) is None or not isinstance(kind.value, Entries):
             return None
         steps = kind.value.find("steps")
         assert steps is not None, "the model has it"

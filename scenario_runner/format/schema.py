@@ -8,9 +8,10 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from scenario_runner.core.quantities import format_seconds
 from scenario_runner.core.step import Step
-from scenario_runner.format.entries import Common, GroupFields, Kinds
+from scenario_runner.format.entries import Common, Kinds
 from scenario_runner.format.scenario import Header
 from scenario_runner.format.targets import DECLARATIONS
+from scenario_runner.steps.group import Group
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -91,7 +92,7 @@ def _kind(cls: type[Step], ref: Mapping[str, Any], defs: Schema) -> Schema:
 
 def _group() -> Schema:
     inner = {"type": "array", "items": {"$ref": "#/$defs/step"}, "minItems": 1}
-    about = (GroupFields.__doc__ or "").strip().partition("\n")[0]
+    about = (Group.__doc__ or "").strip().partition("\n")[0]
     return {
         "type": "object",
         "properties": {"steps": inner},

@@ -10,9 +10,10 @@ from scenario_runner.core.step import Step
 
 class Group(Step):
     """
-    Steps that belong together: what they changed is taken back when the last of them is over.
+    Steps that belong together: what they changed is taken back when the last of them has ended.
 
-    The planner puts the steps in the group's place, so a group is never carried out itself.
+    Use it for a fault that shall be gone before the next step, e.g. one GPU after the other. The planner puts the steps
+    in the group's place, so a group is never carried out itself.
     """
 
     role: ClassVar[Role] = Role.GROUP
@@ -24,4 +25,6 @@ class Group(Step):
         id: one-fault
     """
 
-    steps: tuple[dict[str, object], ...] = Field(min_length=1, description="The steps, written as anywhere else.")
+    steps: tuple[object, ...] = Field(
+        min_length=1, description="Carried out one after the other; each written as anywhere else."
+    )

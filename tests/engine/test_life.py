@@ -73,13 +73,13 @@ def test_evidence_of_the_first_step_that_did_not_pass_is_collected_before_anythi
     report = world.run(plan_of(Inject(), Claim(says="failed"), planned(Claim(says="failed"), "x", phase=Phase.ALWAYS)))
 
     assert report.outcomes[1].attachments == (
+        "evidence/events.txt",
         "evidence/node-gpu-1.yaml",
         "evidence/faults.json",
         "evidence/deployment-vllm-decode.yaml",
         "evidence/pod-vllm-decode-1.log",
         "evidence/pod-vllm-decode-2.log",
         "evidence/pod-vllm-decode-3.log",
-        "evidence/events.txt",
     )
     assert report.outcomes[2].attachments == ()
     assert '"status": "active"' in (world.folder / "evidence/faults.json").read_text()

@@ -11,6 +11,7 @@ from scenario_runner.format.loader import load
 from scenario_runner.format.schema import json_schema
 from scenario_runner.format.variables import VariableSources
 from scenario_runner.format.yaml_core import parse_yaml, plain
+from scenario_runner.reporters.step_docs import catalogue
 from scenario_runner.steps import STEPS
 from tests.format.files import HEAD, problems
 from tests.format.kinds import KINDS
@@ -96,6 +97,11 @@ def test_editors_are_offered_every_kind_and_the_common_keys():
     step = json_schema(KINDS)["$defs"]["step"]
     assert set(step["properties"]) == {*KINDS, "group", *COMMON}
     assert all(step["properties"][kind]["description"] for kind in KINDS)
+
+
+def test_editors_and_the_reference_describe_a_group_with_the_same_words():
+    told = {kind: sentence for kind, _, sentence in catalogue(STEPS)}
+    assert json_schema(STEPS)["$defs"]["step"]["properties"]["group"]["description"] == told["group"]
 
 
 @pytest.mark.parametrize("kind", sorted(STEPS))
