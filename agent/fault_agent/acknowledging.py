@@ -138,5 +138,5 @@ class Acknowledging:
 
 
 def _plain(text: str) -> str:
-    """Short and ASCII, so that it fits into a record on disk whatever a driver printed."""
-    return text.encode("ascii", "replace").decode()[:300]
+    """Short and ASCII, so that it fits into a record on disk whatever a driver printed; no sentence of its own."""
+    return text.encode("ascii", "replace").decode()[:300].rstrip(". ")

@@ -28,7 +28,7 @@ _WHY = {
     429: "too many faults or requests",
     500: "a file of the agent is damaged",
     502: "the gateway does not reach the node",
-    503: "the kernel log can not be written",
+    503: "the kernel log can not be written, or the gateway does not know its nodes yet",
     507: "the node's disk is full, nothing was written",
 }
 
@@ -55,7 +55,7 @@ def build_app(service: Service) -> FastAPI:
     app.include_router(_open_routes(service))
     bearer = Depends(HTTPBearer(auto_error=False))  # documents the token; the guard in front checks it
     for router in (_state_routes(service), _changing_routes(service), _reading_routes(service)):
-        app.include_router(router, dependencies=[bearer], responses=_refusals(401, 403, 411, 413, 429, 500, 502))
+        app.include_router(router, dependencies=[bearer], responses=_refusals(401, 403, 411, 413, 429, 500, 502, 503))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _not_routed)

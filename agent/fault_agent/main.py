@@ -3,7 +3,6 @@
 import argparse
 import json
 import re
-import ssl
 import sys
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from fault_agent.acknowledging import Acknowledging
 from fault_agent.api import build_app
 from fault_agent.audit import Audit
 from fault_agent.clock import Clock, SystemClock
+from fault_agent.cluster import ServiceAccount, chosen_api
 from fault_agent.expiry import Expiry
-from fault_agent.gateway import Gateway, NodeClient, Roster
+from fault_agent.gateway import Gateway
 from fault_agent.guard import Guard
 from fault_agent.injecting import Injecting
 from fault_agent.inventory import Allocations, Inventory
@@ -21,11 +21,15 @@ from fault_agent.kernel_log import DevKmsg, FileKernelLog, KernelLog
 from fault_agent.ledger import Ledger
 from fault_agent.limits import Limits
 from fault_agent.node import Node
+from fault_agent.node_client import NodeClient, url_of
 from fault_agent.platform_state import ClusterPlatform, NoPlatform, Platform
+from fault_agent.pod_roster import PodRoster
 from fault_agent.refusal import CannotStart
+from fault_agent.roster import FileRoster, NoRoster, Roster
 from fault_agent.service import Service
 from fault_agent.store import Store
 from fault_agent.taking_back import TakingBack
+from fault_agent.tls import checked
 from fault_agent.xids import xid_table
 
 
@@ -48,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def openapi_document() -> str:
     """The OpenAPI document of both roles, as stable text."""
-    app = build_app(Gateway(dict, NodeClient()))
+    app = build_app(Gateway(NoRoster(), NodeClient()))
     return json.dumps(app.openapi(), indent=2, sort_keys=True)
 
 
@@ -85,14 +89,24 @@ def _serve_node(chosen: argparse.Namespace) -> None:
 
 
 def _serve_gateway(chosen: argparse.Namespace) -> None:
-    tls = None
-    if chosen.node_ca is not None:
-        try:
-            tls = ssl.create_default_context(cafile=chosen.node_ca)
-        except OSError as error:
-            raise CannotStart(f"--node-ca {chosen.node_ca} can not be used: {error}.") from error
-    client = NodeClient(_token(chosen.token_file), tls)
-    _serve(chosen, Gateway(Roster(chosen.roster).urls, client, chosen.allow_nodes), None)
+    client = NodeClient(_token(chosen.token_file), checked("--node-ca", chosen.node_ca), chosen.node_tls_name)
+    _serve(chosen, Gateway(_roster(chosen), client, chosen.allow_nodes), None)
+
+
+def _roster(chosen: argparse.Namespace) -> Roster:
+    if chosen.roster is not None:
+        return FileRoster(chosen.roster)
+    account = ServiceAccount(chosen.service_account_dir)
+    cluster = chosen_api(chosen.kube_api, chosen.kube_token_file, chosen.kube_ca, account)
+    scheme = "http" if chosen.node_ca is None else "https"
+    pods = PodRoster(
+        cluster,
+        chosen.namespace or account.namespace(),
+        chosen.roster_from_pods,
+        lambda address: url_of(scheme, address, chosen.node_port),
+    )
+    pods.start()
+    return pods
 
 
 def _serve(chosen: argparse.Namespace, service: Service, node: str | None) -> None:
@@ -118,7 +132,8 @@ def _kernel_log(text: str, clock: Clock) -> KernelLog:
 def _platform(chosen: argparse.Namespace) -> Platform:
     if chosen.kube_api is None:
         return NoPlatform()
-    return ClusterPlatform(chosen.node, chosen.kube_api, chosen.kube_token_file, chosen.kube_ca)
+    account = ServiceAccount(chosen.service_account_dir)
+    return ClusterPlatform(chosen.node, chosen_api(chosen.kube_api, chosen.kube_token_file, chosen.kube_ca, account))
 
 
 def _store(folder: Path) -> Store:
@@ -140,7 +155,9 @@ def _token(path: Path | None) -> str | None:
     return token
 
 
-def _check_name(node: str) -> None:
+def _check_name(node: str | None) -> None:
+    if node is None:
+        raise CannotStart("--node NAME or the environment variable NODE_NAME is needed.")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", node):
         raise CannotStart(f"--node takes a name as Kubernetes gives to nodes, not {node!r}.")
 

@@ -72,8 +72,16 @@ class UnreachableNode(Message):
     reason: str
 
 
+class RosterState(Message):
+    """Where the gateway learns of its nodes, and why that may be out of date."""
+
+    source: Literal["file", "pods"]
+    reason: str | None
+
+
 class GatewayReady(Message):
     ready: bool
+    roster: RosterState | None = Field(None, description="absent from gateways of version 0.1.0")
     nodes: dict[str, NodeReady | UnreachableNode]
 
 

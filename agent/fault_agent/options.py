@@ -1,9 +1,11 @@
 """The command line of the agent."""
 
 import argparse
+import os
 from pathlib import Path
 
 from fault_agent import __version__
+from fault_agent.cluster import SERVICE_ACCOUNT
 
 _WHAT = "Makes GPU nodes report XID errors through their kernel log, and takes them back."
 
@@ -21,7 +23,12 @@ def parser() -> argparse.ArgumentParser:
 
 def _node_options(node: argparse.ArgumentParser) -> None:
     _serving_options(node)
-    node.add_argument("--node", required=True, metavar="NAME", help="this node's name in the cluster")
+    node.add_argument(
+        "--node",
+        default=os.environ.get("NODE_NAME"),
+        metavar="NAME",
+        help="this node's name in the cluster ($NODE_NAME)",
+    )
     node.add_argument("--state-dir", required=True, type=Path, metavar="DIR", help="where faults are remembered")
     node.add_argument("--inventory", required=True, type=Path, metavar="FILE", help="the GPUs, as JSON")
     node.add_argument("--allocations", type=Path, metavar="FILE", help="who holds which GPU, as JSON")
@@ -34,18 +41,41 @@ def _node_options(node: argparse.ArgumentParser) -> None:
     node.add_argument("--boot-id-file", type=Path, default=Path("/proc/sys/kernel/random/boot_id"), metavar="FILE")
     node.add_argument("--allow-xids", type=_numbers, metavar="79,94", help="refuse all others")
     node.add_argument("--max-active", type=int, default=16, metavar="N", help="faults in force at once (16)")
-    node.add_argument("--kube-api", metavar="URL", help="ask it whether the platform is repairing the node")
-    node.add_argument("--kube-token-file", type=Path, metavar="FILE")
-    node.add_argument("--kube-ca", type=Path, metavar="FILE")
+    _cluster_options(node, "ask it whether the platform is repairing the node; without it nobody is asked")
 
 
 def _gateway_options(gateway: argparse.ArgumentParser) -> None:
     _serving_options(gateway)
-    gateway.add_argument(
-        "--roster", required=True, type=Path, metavar="FILE", help="JSON map of node names to URLs of their agents"
+    roster = gateway.add_mutually_exclusive_group(required=True)
+    roster.add_argument("--roster", type=Path, metavar="FILE", help="JSON map of node names to URLs of their agents")
+    roster.add_argument(
+        "--roster-from-pods",
+        metavar="LABEL_SELECTOR",
+        help="watch these pods instead: spec.nodeName is the node, its agent answers at the pod's address",
     )
+    gateway.add_argument("--namespace", metavar="NS", help="of those pods (this pod's own)")
+    gateway.add_argument("--node-port", type=int, default=8091, metavar="PORT", help="of the agents in them (8091)")
     gateway.add_argument("--allow-nodes", type=_names, metavar="A,B", help="refuse faults on all others")
-    gateway.add_argument("--node-ca", type=Path, metavar="FILE", help="trusted for https URLs of the roster")
+    gateway.add_argument(
+        "--node-ca", type=Path, metavar="FILE", help="trusted for agents behind https; pods are then asked over https"
+    )
+    gateway.add_argument(
+        "--node-tls-name", metavar="NAME", help="the name in every agent's certificate, instead of its address"
+    )
+    _cluster_options(gateway, "where the pods are watched (in-cluster)")
+
+
+def _cluster_options(command: argparse.ArgumentParser, what_for: str) -> None:
+    command.add_argument("--kube-api", metavar="URL|in-cluster", help=what_for)
+    command.add_argument("--kube-token-file", type=Path, metavar="FILE")
+    command.add_argument("--kube-ca", type=Path, metavar="FILE")
+    command.add_argument(
+        "--service-account-dir",
+        type=Path,
+        default=SERVICE_ACCOUNT,
+        metavar="DIR",
+        help=f"token, ca.crt and namespace of a pod ({SERVICE_ACCOUNT})",
+    )
 
 
 def _serving_options(command: argparse.ArgumentParser) -> None:

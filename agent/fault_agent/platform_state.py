@@ -1,14 +1,11 @@
 """Asks the cluster whether the platform is repairing this node right now."""
 
-import json
-import ssl
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
+
+from fault_agent.cluster import ClusterApi, ClusterRefused
 
 STATE_LABEL = "dgxc.nvidia.com/nvsentinel-state"
 
@@ -27,13 +24,10 @@ class NoPlatform:
 
 @dataclass(frozen=True)
 class ClusterPlatform:
-    """Reads one label of one Node object; `token_file` is read each time, as clusters rotate tokens."""
+    """Reads one label of one Node object."""
 
     node: str
-    url: str
-    token_file: Path | None = None
-    ca_file: Path | None = None
-    timeout: float = 2.0
+    cluster: ClusterApi
 
     def why_wait(self) -> str | None:
         try:
@@ -43,19 +37,13 @@ class ClusterPlatform:
         return "the platform is remediating the node" if state == "remediating" else None
 
     def _state(self) -> str | None:
-        request = urllib.request.Request(f"{self.url.rstrip('/')}/api/v1/nodes/{quote(self.node)}")  # noqa: S310 - an operator's option, never a request's value
-        if self.token_file is not None:
-            request.add_header("Authorization", f"Bearer {self.token_file.read_text(encoding='ascii').strip()}")
-        context = ssl.create_default_context(cafile=self.ca_file) if self.url.startswith("https") else None
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout, context=context) as answer:  # noqa: S310 - as above
-                labels = json.load(answer)["metadata"].get("labels") or {}
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code == HTTPStatus.NOT_FOUND:
+            labels = self.cluster.get(f"/api/v1/nodes/{quote(self.node)}")["metadata"].get("labels") or {}
+        except ClusterRefused as error:
+            if error.status == HTTPStatus.NOT_FOUND:
                 return None  # no such Node object: nobody repairs it
             raise
-        except (KeyError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError("the answer is not a Node") from error
         state = labels.get(STATE_LABEL)
         return state if isinstance(state, str) else None

@@ -10,6 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from fault_agent.guard import App
+from fault_agent.node_client import url_of
 from fault_agent.refusal import CannotStart
 
 
@@ -63,8 +64,7 @@ class _Server(uvicorn.Server):
 def serve(app: App, sock: socket.socket, tls: tuple[Path, Path] | None = None) -> None:
     """Serve until SIGTERM or SIGINT; prints `ready <url>` once it answers."""
     host, port = sock.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    url = f"{'https' if tls else 'http'}://{shown}:{port}"
+    url = url_of("https" if tls else "http", host, port)
     config = uvicorn.Config(
         app,
         loop="asyncio",

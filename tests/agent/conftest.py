@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.agent.cluster import Cluster
 from tests.agent.world import ForkServer, NodeProgram, node_program
 
 
@@ -33,3 +34,11 @@ def node_at(server: ForkServer, tmp_path: Path) -> Iterator[Callable[..., NodePr
 def node(node_at: Callable[..., NodeProgram]) -> NodeProgram:
     """One node, not started yet."""
     return node_at()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """A Kubernetes API server behind TLS."""
+    started = Cluster(tmp_path / "cluster")
+    yield started
+    started.close()

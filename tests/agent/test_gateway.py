@@ -121,13 +121,15 @@ def test_readiness_names_each_node(gateway: Program, node: NodeProgram) -> None:
     gateway.start()
     know(gateway, gpu_1=node.start())
     ready = gateway.get("/readyz")
-    assert (ready.status_code, ready.json()) == (200, {"ready": True, "nodes": {"gpu-1": node.get("/readyz").json()}})
+    roster = {"source": "file", "reason": None}
+    nodes = {"gpu-1": node.get("/readyz").json()}
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "roster": roster, "nodes": nodes})
     know(gateway, gpu_1="http://127.0.0.1:9")
     unready = gateway.get("/readyz")
     reason = "The agent of node gpu-1 is unreachable: Connection refused."
     assert (unready.status_code, unready.json()) == (
         503,
-        {"ready": False, "nodes": {"gpu-1": {"node": "gpu-1", "reason": reason}}},
+        {"ready": False, "roster": roster, "nodes": {"gpu-1": {"node": "gpu-1", "reason": reason}}},
     )
     assert gateway.get("/metrics").text == '# TYPE fault_agent_node_up gauge\nfault_agent_node_up{node="gpu-1"} 0\n'
 

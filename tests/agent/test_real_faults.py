@@ -29,7 +29,7 @@ def test_a_real_fault_of_the_gpu_blocks_the_acknowledgement(node: NodeProgram, l
     assert refused.status_code == 409
     assert refused.json()["error"] == {
         "code": "real_fault_seen",
-        "message": f"gpu-1~a was not acknowledged: a real fault of the GPU is in the kernel log: {line}.",
+        "message": f"gpu-1~a was not acknowledged: a real fault of the GPU is in the kernel log: {line.rstrip('.')}.",
         "node": "gpu-1",
     }
     assert node.fault("gpu-1~a")["status"] == "blocked"
@@ -55,7 +55,7 @@ def test_a_fault_that_expires_is_not_acknowledged_over_a_real_one_either(node: N
     node.start()
     node.inject(94, key="a", duration=0.3)
     node.add_kernel_line(REAL)
-    assert REAL in node.until_fault("gpu-1~a", "blocked")["end_reason"]
+    assert REAL.rstrip(".") in node.until_fault("gpu-1~a", "blocked")["end_reason"]
     assert len(node.kernel_lines()) == 2
 
 

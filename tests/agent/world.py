@@ -64,6 +64,7 @@ class Program:
     argv: list[str]
     output: Path
     headers: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
     pid: int | None = None
     http: httpx.Client | None = None
 
@@ -80,7 +81,7 @@ class Program:
 
     def launch(self, *extra: str, die_at: str | None = None, file_size: int | None = None) -> None:
         """Start without waiting."""
-        env = {"FAULT_AGENT_DIE_AT": die_at} if die_at else {}
+        env = self.environment | ({"FAULT_AGENT_DIE_AT": die_at} if die_at else {})
         order = {"argv": [*self.argv, *extra], "env": env, "output": str(self.output), "file_size": file_size}
         self.pid = self.server.ask(order)
 
