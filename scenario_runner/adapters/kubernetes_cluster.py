@@ -1,12 +1,14 @@
 """The Kubernetes API as `core.ports.Cluster`: the questions and edits of the runner, and nothing else of Kubernetes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from scenario_runner.adapters.kubernetes_edits import json_patch, precondition
+from scenario_runner.adapters.kubeconfig import Selection, select
+from scenario_runner.adapters.kubernetes_access import Access
+from scenario_runner.adapters.kubernetes_changes import KubernetesChanges
 from scenario_runner.adapters.kubernetes_objects import (
     WORKLOAD_KINDS,
     list_path,
@@ -15,55 +17,54 @@ from scenario_runner.adapters.kubernetes_objects import (
     service_state,
     workload_state,
 )
+from scenario_runner.adapters.kubernetes_paths import KubernetesPaths
 from scenario_runner.adapters.kubernetes_rest import KubernetesRest
 from scenario_runner.adapters.kubernetes_watch import KubernetesWatch
+from scenario_runner.core.clock import Bell, Clock, SystemClock
 from scenario_runner.core.ports import Document, Edit, ObjectRef, Seen, Subscription, Watch
 from scenario_runner.core.states import NodeState, PodState, ServiceState, WorkloadState
 from scenario_runner.errors import TargetRefused
 
 Json = Any
 _SILENCE = 90.0  # seconds; servers send a bookmark at least once a minute, so more means that nobody is there
-_CORE = {
-    "Node": "nodes",
-    "Pod": "pods",
-    "Service": "services",
-    "ConfigMap": "configmaps",
-    "Event": "events",
-    "Namespace": "namespaces",
-}
-_APPS = {
-    "Deployment": "deployments",
-    "StatefulSet": "statefulsets",
-    "DaemonSet": "daemonsets",
-    "ReplicaSet": "replicasets",
-}
-_PLURALS = {("v1", kind): plural for kind, plural in _CORE.items()} | {
-    ("apps/v1", kind): plural for kind, plural in _APPS.items()
-}
 
 
 class KubernetesCluster:
     """
     Implements `core.ports.Cluster` for the server that a kubeconfig names.
 
-    No request is retried and none takes longer than `timeout` seconds. Raise Refused for an unusable kubeconfig.
+    No request takes longer than `timeout` seconds, all its tries together. Raise Refused for an unusable kubeconfig.
     """
 
     def __init__(
-        self, kubeconfig: Path, *, context: str | None = None, timeout: float = 5.0, silence: float = _SILENCE
+        self,
+        kubeconfig: Path | Selection,
+        *,
+        timeout: float = 5.0,
+        silence: float = _SILENCE,
+        clock: Clock | None = None,
     ) -> None:
-        self._rest = KubernetesRest(kubeconfig, context=context, timeout=timeout)
+        """A path stands for the current context of that file."""
+        clock = clock or SystemClock(Bell())
+        selection = select([kubeconfig], None) if isinstance(kubeconfig, Path) else kubeconfig
+        self._rest = KubernetesRest(Access(selection, clock), clock, timeout=timeout)
         self._silence = silence
-        self._plurals = dict(_PLURALS)
+        self._paths = KubernetesPaths(self._rest)
+        self._changes = KubernetesChanges(self._rest, self._paths)
 
     def close(self) -> None:
         """Close idle connections; a watch has its own `close`."""
         self._rest.close()
 
     @property
-    def url(self) -> str:
-        """The API server's address."""
-        return self._rest.url
+    def address(self) -> str:
+        """The API server's scheme, host and port."""
+        return self._rest.address
+
+    @property
+    def rest(self) -> KubernetesRest:
+        """For what else speaks through this API server."""
+        return self._rest
 
     def identity(self) -> str:
         return str(self._must("/api/v1/namespaces/kube-system")["metadata"]["uid"])
@@ -106,11 +107,8 @@ class KubernetesCluster:
         return self._rest.text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
 
     def describe(self, kind: str, namespace: str, name: str) -> str:
-        versions = {known.lower(): (version, known) for version, known in self._plurals}
-        if kind.lower() not in versions:
-            raise TargetRefused(f"cannot describe a {kind}; there are {', '.join(sorted(versions))}", code="BadKind")
-        version, known = versions[kind.lower()]
-        raw = self._must(self._path(ObjectRef(version, known, namespace, name)))
+        version, known = self._paths.kind(kind)
+        raw = self._must(self._paths.of(ObjectRef(version, known, namespace, name)))
         raw["metadata"].pop("managedFields", None)
         return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=120)
 
@@ -120,36 +118,27 @@ class KubernetesCluster:
         return subscription
 
     def read(self, ref: ObjectRef) -> Document | None:
-        raw = self._rest.get(self._path(ref))
-        return None if raw is None else _document(ref, raw)
+        return self._changes.read(ref)
 
     def edit(self, ref: ObjectRef, resource_version: str, edits: tuple[Edit, ...]) -> Document:
-        path = self._path(ref)
-        now = self._must(path)
-        if (now["metadata"]["uid"], now["metadata"]["resourceVersion"]) != (ref.uid, resource_version):
-            raise self._conflict(ref)
-        try:
-            operations = precondition(ref.uid, resource_version) + json_patch(now, edits)
-            return _document(ref, self._rest.json_patch(path, operations))
-        except TargetRefused as refusal:
-            # A failed test and an invalid result are both 422: only another look tells them apart.
-            if refusal.code in {"Invalid", "Conflict"} and self._changed(ref, resource_version):
-                raise self._conflict(ref) from refusal
-            raise
+        return self._changes.edit(ref, resource_version, edits)
 
-    def _changed(self, ref: ObjectRef, resource_version: str) -> bool:
-        now = self.read(ref)
-        return now is None or (now.ref.uid, now.resource_version) != (ref.uid, resource_version)
+    def claim(self, ref: ObjectRef, claim: str) -> Document:
+        return self._changes.claim(ref, claim)
 
-    @staticmethod
-    def _conflict(ref: ObjectRef) -> TargetRefused:
-        name = f"{ref.namespace}/{ref.name}" if ref.namespace else ref.name
-        return TargetRefused(f"{ref.kind} {name} has changed since it was read", code="Conflict")
+    def edit_claimed(self, ref: ObjectRef, claim: str, edits: tuple[Edit, ...]) -> Document:
+        return self._changes.edit_claimed(ref, claim, edits)
+
+    def create(self, ref: ObjectRef, claim: str, content: Mapping[str, Any]) -> Document:
+        return self._changes.create(ref, claim, content)
+
+    def delete(self, ref: ObjectRef) -> None:
+        self._changes.delete(ref)
 
     def _items(self, path: str, selector: str = "") -> list[Json]:
         answer = self._rest.get(path, {"labelSelector": selector} if selector else None)
         if answer is None:
-            raise TargetRefused(f"the API server at {self.url} has no {path}", code="NotFound")
+            raise TargetRefused(f"the API server at {self.address} has no {path}", code="NotFound")
         items: list[Json] = answer["items"]
         return items
 
@@ -158,28 +147,3 @@ class KubernetesCluster:
         if raw is None:
             raise TargetRefused(f"{path.removeprefix('/api/v1/')} does not exist", code="NotFound")
         return raw
-
-    def _path(self, ref: ObjectRef) -> str:
-        root = f"/apis/{ref.api_version}" if "/" in ref.api_version else f"/api/{ref.api_version}"
-        namespace = f"/namespaces/{ref.namespace}" if ref.namespace else ""
-        return f"{root}{namespace}/{self._plural(root, ref)}/{ref.name}"
-
-    def _plural(self, root: str, ref: ObjectRef) -> str:
-        """The name in the path; looked up in discovery (once) for kinds that are not built in."""
-        if (ref.api_version, ref.kind) not in self._plurals:
-            known = self._rest.get(root) or {"resources": ()}
-            for one in known["resources"]:
-                if "/" not in one["name"]:
-                    self._plurals[ref.api_version, one["kind"]] = one["name"]
-        plural = self._plurals.get((ref.api_version, ref.kind))
-        if plural is None:
-            raise TargetRefused(
-                f"the API server at {self.url} knows no {ref.kind} in {ref.api_version}", code="BadKind"
-            )
-        return plural
-
-
-def _document(ref: ObjectRef, raw: Json) -> Document:
-    metadata = raw["metadata"]
-    found = ObjectRef(ref.api_version, ref.kind, ref.namespace, ref.name, metadata["uid"])
-    return Document(found, metadata["resourceVersion"], raw)

@@ -2,153 +2,157 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from scenario_runner.errors import Refused, TargetRefused, TargetUnreachable
+from scenario_runner.adapters.kubernetes_access import Access
+from scenario_runner.adapters.kubernetes_errors import NoAnswer, Silent, no_answer, not_kubernetes, refusal
+from scenario_runner.adapters.pacing import RateLimit, Tries
+from scenario_runner.core.clock import Clock, Deadline
+from scenario_runner.errors import TargetRefused
 
 Json = Any
 _LONGEST = 5.0  # seconds that a request may take
+_SHORTEST = 0.05  # seconds that a try gets at least
 
 
-class Silent(TargetUnreachable):
-    """A stream from which nothing was heard for too long."""
+@dataclass(frozen=True)
+class Call:
+    """One request; the path is the API server's own, without the path that its address may have."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] | None = None
+    body: bytes | None = None
+    content_type: str = ""
+    headers: Mapping[str, str] | None = None
+
+    @property
+    def what(self) -> str:
+        return f"{self.method} {self.path}"
 
 
 class KubernetesRest:
     """
-    Speaks JSON with one API server. The official client brings kubeconfig, certificates, exec credentials and proxies.
+    Speaks JSON with one API server. No request takes longer than `timeout` seconds, all its tries together.
 
-    `kubernetes` takes a quarter of a second to import, so it is imported when the first instance is made.
+    A read is tried again when the server is away, stumbles or asks to wait; a change only when it was surely not made.
     """
 
-    def __init__(self, kubeconfig: Path, *, context: str | None = None, timeout: float = _LONGEST) -> None:
-        import yaml
-        from kubernetes import client, config
-
-        self._configuration: Any = client.Configuration()
-        try:
-            config.load_kube_config(  # type: ignore[no-untyped-call]
-                str(kubeconfig), context=context, client_configuration=self._configuration, persist_config=False
-            )
-        except (config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError) as exc:
-            raise Refused(f"kubeconfig {kubeconfig} cannot be used: {exc}") from exc
-        self._pool = client.ApiClient(self._configuration).rest_client.pool_manager
-        self._kubeconfig = kubeconfig
+    def __init__(self, access: Access, clock: Clock, *, timeout: float = _LONGEST) -> None:
+        self._access = access
+        self._clock = clock
+        self._limit = RateLimit(clock)
         self._timeout = min(timeout, _LONGEST)
-        self.url: str = self._configuration.host
+
+    @property
+    def access(self) -> Access:
+        return self._access
+
+    @property
+    def address(self) -> str:
+        return self._access.address
 
     def close(self) -> None:
         """Close idle connections; the others end with their responses."""
-        self._pool.clear()
+        self._access.close()
 
-    def get(self, path: str, query: Mapping[str, str] | None = None) -> Json | None:
-        """An object or a list; None when the server answers 404."""
+    def get(self, path: str, query: Mapping[str, str] | None = None, *, patient: bool = True) -> Json | None:
+        """An object or a list; None when the server answers 404. `patient`: tried again where that makes sense."""
         try:
-            return self._parsed(path, self._request("GET", path, query))
-        except TargetRefused as refusal:
-            if refusal.code == "NotFound":
+            return self._parsed(path, self._request(Call("GET", path, query), patient=patient))
+        except TargetRefused as refused:
+            if refused.code == "NotFound":
                 return None
             raise
 
     def text(self, path: str, query: Mapping[str, str]) -> str:
         """A body that is no JSON: a log."""
-        return self._request("GET", path, query).decode(errors="replace")
+        return self._request(Call("GET", path, query)).decode(errors="replace")
 
     def json_patch(self, path: str, operations: list[dict[str, Json]]) -> Json:
         """The patched object."""
         body = json.dumps(operations).encode()
-        return self._parsed(path, self._request("PATCH", path, body=body, content_type="application/json-patch+json"))
+        call = Call("PATCH", path, body=body, content_type="application/json-patch+json")
+        return self._parsed(path, self._request(call))
+
+    def send(self, method: str, path: str, content: Json = None, query: Mapping[str, str] | None = None) -> Json:
+        """What the server answers to a change: POST, PUT or DELETE with a JSON body, or with none."""
+        body = None if content is None else json.dumps(content).encode()
+        return self._parsed(path, self._request(Call(method, path, query, body, "application/json" if body else "")))
+
+    def raw(self, call: Call, *, timeout: float) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body of whatever answers behind the API server; tried once. Raise NoAnswer."""
+        response = self._open(call, connect=timeout, read=timeout)
+        try:
+            return response.status, dict(response.headers), self._body(response)
+        finally:
+            response.release_conn()
 
     def _parsed(self, path: str, body: bytes) -> Json:
         try:
             return json.loads(body)
         except ValueError as odd:
-            raise TargetRefused(
-                f"what answers at {self.url}{path} is not an API server: {body[:100]!r}", code="NotKubernetes"
-            ) from odd
+            raise not_kubernetes(self._access, path, body) from odd
 
-    def _request(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        content_type: str = "",
-    ) -> bytes:
-        response = self._open(method, path, query, body=body, content_type=content_type, read_timeout=self._timeout)
+    def _request(self, call: Call, *, patient: bool = True) -> bytes:
+        deadline = Deadline.after(self._clock, self._timeout)
+        tries = Tries(deadline, reads=call.method == "GET")
+        fresh = False  # we logged in anew for this request
+        while True:
+            try:
+                return self._once(call, max(_SHORTEST, deadline.left))
+            except NoAnswer as trouble:
+                if not patient or not tries.again(trouble):
+                    raise
+            except TargetRefused as refused:
+                if fresh or refused.code != "Unauthorized" or not self._access.forget():
+                    raise
+                fresh = True
+
+    def _once(self, call: Call, timeout: float) -> bytes:
+        response = self._open(call, connect=timeout, read=timeout)
         try:
-            return self._body(method, path, response)
+            body = self._body(response)
+            self._refuse(call, response, body)
+            return body
         finally:
             response.release_conn()
 
-    def _body(self, method: str, path: str, response: Any) -> bytes:
+    def _body(self, response: Any) -> bytes:
         import urllib3
 
         try:
             data: bytes = response.read()
         except urllib3.exceptions.HTTPError as error:
-            raise self._unreachable(error) from error
-        if response.status >= HTTPStatus.MULTIPLE_CHOICES:  # redirects are not followed
-            raise self._refusal(method, path, response.status, data)
+            raise no_answer(self._access, error, self._timeout) from error
         return data
 
-    def _open(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        *,
-        body: bytes | None = None,
-        content_type: str = "",
-        read_timeout: float,
-    ) -> Any:
+    def _refuse(self, call: Call, response: Any, body: bytes) -> None:
+        if response.status >= HTTPStatus.MULTIPLE_CHOICES:  # redirects are not followed
+            raise refusal(self._access, call.what, response.status, body, response.headers)
+
+    def _open(self, call: Call, *, connect: float, read: float) -> Any:
         import urllib3
 
+        self._limit.wait()
         headers = {"Accept": "application/json, */*", "User-Agent": "scenario-runner"}
-        if content_type:
-            headers["Content-Type"] = content_type
-        # Asked anew each time: a token from an exec plugin or a file may have been renewed.
-        for setting in self._configuration.auth_settings().values():
-            headers[setting["key"]] = setting["value"]
-        url = self.url + path + (f"?{urlencode(query)}" if query else "")
-        timeout = urllib3.Timeout(connect=self._timeout, read=read_timeout)
+        if call.content_type:
+            headers["Content-Type"] = call.content_type
+        # Asked anew each time: a token from a plugin or a file may have been renewed.
+        headers |= dict(call.headers or {}) | dict(self._access.headers())
+        url = self._access.server + call.path + (f"?{urlencode(call.query)}" if call.query else "")
+        timeout = urllib3.Timeout(connect=connect, read=read)
         try:
-            return self._pool.request(
-                method, url, body=body, headers=headers, timeout=timeout, retries=False, redirect=False,
+            return self._access.pool().request(
+                call.method, url, body=call.body, headers=headers, timeout=timeout, retries=False, redirect=False,
                 preload_content=False,
             )  # fmt: skip
         except urllib3.exceptions.HTTPError as error:
-            raise self._unreachable(error) from error
-
-    def _unreachable(self, error: Exception) -> TargetUnreachable:
-        import urllib3
-
-        server = f"the API server at {self.url}"
-        if isinstance(error, urllib3.exceptions.SSLError):
-            return TargetUnreachable(f"{server} shows a certificate that {self._kubeconfig} does not trust ({error})")
-        if isinstance(error, urllib3.exceptions.ConnectTimeoutError):  # NewConnectionError is one of these
-            return TargetUnreachable(f"{server} is not reachable ({_last_words(error)})")
-        if isinstance(error, urllib3.exceptions.TimeoutError):
-            return TargetUnreachable(f"{server} did not answer within {self._timeout:g}s", sent=True)
-        return TargetUnreachable(f"the connection to {server} broke off ({_last_words(error)})", sent=True)
-
-    def _refusal(self, method: str, path: str, status: int, body: bytes) -> TargetRefused | TargetUnreachable:
-        reason, message = _status(status, body)
-        what = f"{method} {path}"
-        if status == HTTPStatus.UNAUTHORIZED:
-            return TargetRefused(
-                f"the API server at {self.url} does not accept the credentials of {self._kubeconfig} (401)", code=reason
-            )
-        if status == HTTPStatus.FORBIDDEN:
-            return TargetRefused(f"the API server at {self.url} does not allow {what}: {message}", code=reason)
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
-            text = f"the API server at {self.url} answered {status} to {what}: {message}"
-            return TargetUnreachable(text, sent=status != HTTPStatus.TOO_MANY_REQUESTS)
-        return TargetRefused(f"the API server refuses {what}: {message}", code=reason)
+            raise no_answer(self._access, error, self._timeout) from error
 
     def stream(self, path: str, query: Mapping[str, str], *, silence: float) -> "Lines":
         """
@@ -156,13 +160,16 @@ class KubernetesRest:
 
         Raise Silent when nothing comes for `silence` seconds, TargetUnreachable when the connection breaks.
         """
-        response = self._open("GET", path, query, read_timeout=silence)
-        if response.status >= HTTPStatus.MULTIPLE_CHOICES:  # redirects are not followed
+        call = Call("GET", path, query)
+        response = self._open(call, connect=self._timeout, read=silence)
+        if response.status >= HTTPStatus.MULTIPLE_CHOICES:
             try:
-                raise self._refusal("GET", path, response.status, self._body_of_refusal(response))
+                if response.status == HTTPStatus.UNAUTHORIZED:
+                    self._access.forget()  # the next try logs in anew
+                self._refuse(call, response, self._body_of_refusal(response))
             finally:
                 response.release_conn()
-        return Lines(response, self._unreachable, silence)
+        return Lines(response, self._access, silence)
 
     @staticmethod
     def _body_of_refusal(response: Any) -> bytes:
@@ -178,10 +185,10 @@ class KubernetesRest:
 class Lines:
     """A response that is read line by line, by one thread; any other may close it."""
 
-    def __init__(self, response: Any, unreachable: Callable[[Exception], TargetUnreachable], silence: float) -> None:
+    def __init__(self, response: Any, access: Access, silence: float) -> None:
         self._response = response
         self._silence = silence
-        self._unreachable = unreachable
+        self._access = access
         self._lock = threading.Lock()
         self._open = True
 
@@ -196,7 +203,7 @@ class Lines:
         except urllib3.exceptions.TimeoutError as error:
             raise Silent(f"nothing was heard from the API server for {self._silence:g}s", sent=True) from error
         except urllib3.exceptions.HTTPError as error:
-            raise self._unreachable(error) from error
+            raise no_answer(self._access, error, self._silence) from error
         finally:
             with self._lock:
                 self._open = False
@@ -207,23 +214,3 @@ class Lines:
         with self._lock:
             if self._open:
                 self._response.shutdown()
-
-
-def _status(status: int, body: bytes) -> tuple[str, str]:
-    """Reason and message of the Status object that an API server answers with."""
-    try:
-        answer = json.loads(body)
-        return str(answer.get("reason") or _reason(status)), str(answer.get("message") or f"status {status}")
-    except (ValueError, AttributeError):
-        return _reason(status), body[:200].decode(errors="replace") or f"status {status}"
-
-
-def _reason(status: int) -> str:
-    return "NotFound" if status == HTTPStatus.NOT_FOUND else f"http_{status}"
-
-
-def _last_words(error: BaseException) -> str:
-    """What the innermost of nested client errors says in the end: "[Errno 111] Connection refused"."""
-    while error.args and isinstance(error.args[-1], BaseException):
-        error = error.args[-1]
-    return str(error).rpartition(": ")[2] or type(error).__name__

@@ -5,8 +5,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from scenario_runner.adapters.kubernetes_errors import Silent
 from scenario_runner.adapters.kubernetes_objects import list_path, to_state
-from scenario_runner.adapters.kubernetes_rest import KubernetesRest, Lines, Silent
+from scenario_runner.adapters.kubernetes_rest import KubernetesRest, Lines
 from scenario_runner.core.ports import Seen, Watch
 from scenario_runner.core.states import State
 from scenario_runner.errors import StepBroken, TargetRefused, TargetUnreachable
@@ -105,7 +106,7 @@ class KubernetesWatch:
         self._pause = min(_LATEST, self._pause * 2)
 
     def _list(self) -> None:
-        answer = self._rest.get(self._path)
+        answer = self._rest.get(self._path, patient=False)  # tries and their pauses are ours
         if answer is None:
             raise TargetRefused(f"the API server knows no {self._watch.what}", code="NotFound")
         kind = str(answer.get("kind", "")).removesuffix("List")

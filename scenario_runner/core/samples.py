@@ -16,6 +16,16 @@ FEW_LATE = 3  # so many may start late however small the load is
 
 
 @dataclass(frozen=True)
+class TlsFiles:
+    """Whom a TLS client trusts and who it is; an empty path or name stands for what is usual."""
+
+    authorities: str = ""  # PEM file
+    certificate: str = ""  # PEM file
+    key: str = ""  # PEM file
+    server_name: str = ""
+
+
+@dataclass(frozen=True)
 class LoadOrder:
     """What a load shall send. Times in seconds. Exactly one of `rate` and `every` is given."""
 
@@ -34,6 +44,7 @@ class LoadOrder:
     duration: float | None = None  # seconds of scheduled starts; None: until stopped
     request_timeout: float = 30.0
     max_outstanding: int = 256
+    tls: TlsFiles | None = None  # for https; None: the authorities of this machine, no certificate of ours
 
     @property
     def late_after(self) -> float:

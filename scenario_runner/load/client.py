@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Callable
 
+from scenario_runner.core.samples import TlsFiles
 from scenario_runner.load.clock import now
 from scenario_runner.load.connection import Connection, Exchange, reason_of
 from scenario_runner.load.request import Place
@@ -22,7 +23,8 @@ _Address = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, in
 class Client:
     """One service. Proxies from the environment are not used: the load is for the service, not for a proxy."""
 
-    def __init__(self, place: Place, on_trouble: Callable[[str], None]) -> None:
+    def __init__(self, place: Place, on_trouble: Callable[[str], None], tls: TlsFiles | None = None) -> None:
+        """Raise ValueError with a sentence for TLS files that can not be used."""
         self.opened = 0  # connections
         self.resent = 0  # requests
         self._place = place
@@ -30,7 +32,8 @@ class Client:
         self._idle: dict[Connection, None] = {}  # the last one is used first, so that the others may rest and end
         self._addresses: list[_Address] = []
         self._resolved_at = 0.0
-        self._tls = ssl.create_default_context() if place.tls else None
+        self._tls = _context(tls or TlsFiles()) if place.tls else None
+        self._server_name = (tls.server_name if tls else "") or place.host
 
     def send(self, exchange: Exchange, deadline: float) -> None:
         """Send it now; at `deadline` it has failed. Never blocks."""
@@ -99,7 +102,7 @@ class Client:
                 lambda: Connection(self, sock),
                 sock=sock,
                 ssl=self._tls,
-                server_hostname=self._place.host if self._tls else None,
+                server_hostname=self._server_name if self._tls else None,
             )
         except BaseException:  # cancelled, too
             sock.close()
@@ -129,6 +132,16 @@ class Client:
             self._addresses = [(socket.AddressFamily(family), address) for family, _, _, _, address in found]
             self._resolved_at = now()
         return list(self._addresses)
+
+
+def _context(files: TlsFiles) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=files.authorities or None)
+        if files.certificate:
+            context.load_cert_chain(files.certificate, files.key or None)
+    except OSError as error:  # ssl.SSLError is one of these
+        raise ValueError(f"the files for TLS can not be used: {error}") from error
+    return context
 
 
 async def _connected(address: _Address) -> socket.socket:

@@ -31,7 +31,7 @@ import struct
 from base64 import b64decode, b64encode
 from dataclasses import asdict, dataclass
 
-from scenario_runner.core.samples import OTHER_REASON, LoadOrder, Sample
+from scenario_runner.core.samples import OTHER_REASON, LoadOrder, Sample, TlsFiles
 
 RECORD = struct.Struct("<BBHHHdddd")
 DUE, ENDED, REASON, TROUBLE, ALIVE, LAST = range(1, 7)
@@ -89,6 +89,7 @@ def decode_order(line: bytes) -> LoadOrder:
         document = dict(json.loads(line))
         document["body"] = b64decode(document.get("body", ""), validate=True)
         document["expect_status"] = tuple(document.get("expect_status", ()))
+        document["tls"] = TlsFiles(**document["tls"]) if document.get("tls") else None
         return LoadOrder(**document)
     except (TypeError, ValueError) as error:
         raise ValueError(f"the line is not an order: {error}") from error

@@ -34,7 +34,7 @@ class Worker:
         self._place = parse_url(order.url)
         self._new_judge = judge_for(order)
         self._schedule = Schedule(order, self._start, self._schedule_ended)
-        self._client = Client(self._place, self._trouble)
+        self._client = Client(self._place, self._trouble, order.tls)
         self._encoder = Encoder()
         self._records = bytearray()
         self._flush_at: asyncio.TimerHandle | None = None

@@ -10,6 +10,7 @@ from scenario_runner.core.ports import Cluster, Edit, ObjectRef
 from scenario_runner.errors import Refused, TargetRefused, TargetUnreachable
 from tests.contract.clusters import write_kubeconfig
 from tests.contract.servers import mute, nobody, resetting, serving
+from tests.fakes import FakeClock
 
 NODE = ObjectRef("v1", "Node", "", "gpu-1", "uid")
 CALLS = {
@@ -35,7 +36,8 @@ def ask(tmp_path):
     """Ask a server by its URL."""
 
     def ask(url, call, timeout=5.0, token=""):
-        with closing(KubernetesCluster(write_kubeconfig(tmp_path, url, token), timeout=timeout)) as cluster:
+        kubeconfig = write_kubeconfig(tmp_path, url, token)
+        with closing(KubernetesCluster(kubeconfig, timeout=timeout, clock=FakeClock())) as cluster:
             return call(cluster)
 
     return ask
@@ -67,7 +69,7 @@ def test_a_server_that_is_not_there_is_told_with_its_address(ask, call):
 
 
 @every_call
-def test_a_connection_that_breaks_is_not_tried_again(ask, call):
+def test_a_connection_that_breaks_again_and_again_is_told(ask, call):
     with resetting() as url, pytest.raises(TargetUnreachable) as caught:
         ask(url, call)
     assert caught.value.sent
@@ -81,7 +83,7 @@ def test_credentials_that_are_not_accepted_are_told_with_the_file_they_come_from
     with refusing(401, "Unauthorized", "Unauthorized") as url, pytest.raises(TargetRefused) as caught:
         ask(url, call)
     assert str(caught.value) == (
-        f"the API server at {url} does not accept the credentials of {tmp_path / 'kubeconfig'} (401)"
+        f"the API server at {url} does not accept the credentials of me in {tmp_path / 'kubeconfig'} (401)"
     )
 
 
