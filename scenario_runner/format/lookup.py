@@ -95,7 +95,7 @@ class Lookup:
             found = seat_of(node.name, seats, index)
         except StepBroken as error:
             raise self.miss(str(error)) from error
-        return Seat(GpuTarget(NodeTarget(node.name, node.uid), found.index, found.uuid, found.pci))
+        return _at(NodeTarget(node.name, node.uid), found)
 
     def seats(self, node: NodeState) -> list[Seat]:
         """All GPUs of a node, by index."""
@@ -103,7 +103,7 @@ class Lookup:
         if not seats:
             raise self.miss(f"node {node.name} has no GPU")
         at = NodeTarget(node.name, node.uid)
-        return [Seat(GpuTarget(at, seat.index, seat.uuid, seat.pci)) for seat in seats]
+        return [_at(at, seat) for seat in seats]
 
     def held_by(self, pod: PodState) -> list[Seat]:
         """The GPUs that a pod really holds, as the agent of its node knows."""
@@ -119,6 +119,12 @@ class Lookup:
             if refusal.code != "node_not_found":
                 raise
             raise self.miss(f"node {node} has no fault agent") from refusal
+
+
+def _at(node: NodeTarget, seat: GpuSeat) -> Seat:
+    """A GPU that is meant by its place, whoever holds it."""
+    pods = ", ".join(holder.partition("/")[2] for holder in seat.held_by)
+    return Seat(GpuTarget(node, seat.index, seat.uuid, seat.pci), pods)
 
 
 def there_is(what: str, names: Iterable[str]) -> str:

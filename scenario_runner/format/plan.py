@@ -10,6 +10,7 @@ from scenario_runner.core.targets import Target
 from scenario_runner.errors import InvalidScenario, Refused
 from scenario_runner.format.entries import StepEntry
 from scenario_runner.format.guards import Victim, consequences, guard, unmet, victims
+from scenario_runner.format.holders import unfelt
 from scenario_runner.format.lint import lint
 from scenario_runner.format.profile import platform_profile
 from scenario_runner.format.resolve import resolve
@@ -37,7 +38,7 @@ def make_plan(scenario: Scenario, cluster: ClusterReads, agent: AgentReads, *, s
     steps = tuple(flatten(scenario, profile))
     targets = {one.name: one.target for one in resolved}
     hit = victims(steps, targets)
-    refusals = guard(_guards(scenario), hit, targets, cluster)
+    refusals = [*guard(_guards(scenario), hit, targets, cluster), *unfelt(hit, targets, cluster, agent)]
     if refusals:
         raise Refused("\n".join(refusals))
     return _plan(scenario, seed, steps, profile, _Looked(resolved, hit, consequences(hit, cluster)))

@@ -24,6 +24,7 @@ class InjectXid(SmallStep):
     role: ClassVar[Role] = Role.FAULT
     target: Annotated[str, TargetKinds(("gpu", "node"))] = Field(description="What fails.")
     xid: int = Field(ge=1, le=999, description="The XID.")
+    gpu: int = Field(0, description="Which GPU of a node.")
     duration: Seconds | None = Field(None, description="How long.")
     expect: Literal["observed", "written"] = Field("observed", description="What proof is enough.")
 

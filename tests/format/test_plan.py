@@ -1,5 +1,7 @@
 """Plans: flat steps, budgets, and every reason not to begin."""
 
+from dataclasses import replace
+
 import pytest
 
 from scenario_runner.core.outcome import Phase
@@ -163,12 +165,12 @@ def test_a_consequence_that_the_guards_do_not_allow_is_refused(tmp_path):
 
 
 def test_more_nodes_or_gpus_than_the_guards_allow_are_refused(tmp_path):
-    text = DRILL.replace("  victim:", "  other: {gpu: {node: gpu-3}}\n  victim:").replace(
+    text = DRILL.replace("  victim:", "  other: {gpu: {node: gpu-3, index: 1}}\n  victim:").replace(
         "- join:", "- inject_xid: {target: other, xid: 79}\n- join:"
     )
     assert refused(tmp_path, text) == [
         "the faults hit 2 nodes (gpu-2, gpu-3), and guards.max_nodes is 1",
-        "the faults hit 2 gpus (GPU 0 of gpu-3, GPU 1 of gpu-2), and guards.max_gpus is 1",
+        "the faults hit 2 gpus (GPU 1 of gpu-2, GPU 1 of gpu-3), and guards.max_gpus is 1",
     ]
 
 
@@ -201,6 +203,73 @@ def test_too_few_ready_pods_are_refused(tmp_path):
     assert refused(tmp_path, DRILL.replace("worker: 2", "worker: 4")) == [
         "worker has 3 ready pods, and guards.min_ready asks for 4"
     ]
+
+
+HELD = "dynamo/w-b holds GPU 1 of gpu-1, dynamo/w-a holds GPU 1 of gpu-2, dynamo/w-c holds GPU 1 of gpu-3"
+
+
+def aimed_at(target, xid=79):
+    return DRILL.replace("{gpu_of: worker, pick: first}", target).replace("xid: 79", f"xid: {xid}")
+
+
+def test_a_gpu_that_no_pod_of_the_workload_holds_is_no_victim(tmp_path):
+    assert refused(tmp_path, aimed_at("{gpu: {node: gpu-1, index: 0}}")) == [
+        f"no pod of worker holds GPU 0 of gpu-1, so nobody would feel XID 79; {HELD}"
+    ]
+    assert (
+        plan(tmp_path, aimed_at("{gpu: {node: gpu-1, index: 1}}")).resolved[1].chosen == "GPU 1 of gpu-1, held by w-b"
+    )
+
+
+def test_a_gpu_that_somebody_else_holds_is_no_victim(tmp_path):
+    cluster, agent = small_cluster()
+    free, held = agent.nodes["gpu-1"]
+    agent.nodes["gpu-1"] = (replace(free, held_by=("dynamo/notebook",)), held)
+    assert refused(tmp_path, aimed_at("{gpu: {node: gpu-1, index: 0}}"), (cluster, agent)) == [
+        f"no pod of worker holds GPU 0 of gpu-1 (dynamo/notebook does), so nobody would feel XID 79; {HELD}"
+    ]
+
+
+def test_a_node_is_a_victim_when_its_drain_meets_a_pod_of_the_workload(tmp_path):
+    assert plan(tmp_path, aimed_at("{node: gpu-1}")).consequences[0].startswith("gpu-1: cordon, drain, reboot")
+    assert refused(tmp_path, aimed_at("{node: gpu-1}", xid=94)) == [
+        f"no pod of worker holds GPU 0 of gpu-1, so nobody would feel XID 94; {HELD}"
+    ]
+
+
+def test_a_node_without_a_pod_of_the_workload_is_no_victim(tmp_path):
+    cluster, agent = small_cluster()
+    cluster.remove(next(pod for pod in cluster.pods("dynamo") if pod.name == "w-b"))
+    agent.nodes["gpu-1"] = tuple(replace(seat, held_by=()) for seat in agent.nodes["gpu-1"])
+    assert refused(tmp_path, aimed_at("{node: gpu-1}").replace("worker: 2", "worker: 1"), (cluster, agent)) == [
+        "no pod of worker holds a GPU of gpu-1, so nobody would feel XID 79; "
+        "dynamo/w-a holds GPU 1 of gpu-2, dynamo/w-c holds GPU 1 of gpu-3"
+    ]
+
+
+def test_who_holds_gpus_of_a_node_without_an_agent_is_not_known_and_does_not_matter(tmp_path):
+    cluster, agent = small_cluster()
+    del agent.nodes["gpu-2"]
+    agent.unreachable["gpu-3"] = "connection refused"
+    text = aimed_at("{gpu: {node: gpu-1, index: %d}}").replace("requires: [agent, sentinel]\n", "")
+    assert refused(tmp_path, text % 0, (cluster, agent)) == [
+        "no pod of worker holds GPU 0 of gpu-1, so nobody would feel XID 79; dynamo/w-b holds GPU 1 of gpu-1"
+    ]
+    assert plan(tmp_path, text % 1, (cluster, agent)).resolved[1].chosen == "GPU 1 of gpu-1, held by w-b"
+
+
+def test_a_gpu_that_does_not_exist_on_a_node_is_no_victim(tmp_path):
+    text = aimed_at("{node: gpu-1}").replace("xid: 79}", "xid: 79, gpu: 5}")
+    assert refused(tmp_path, text) == ["gpu-1 has no GPU 5; it has 0 (GPU-10, 4001:10:00), 1 (GPU-11, 4001:11:00)"]
+
+
+def test_a_scenario_that_names_no_workload_may_hit_a_gpu_that_nobody_holds(tmp_path):
+    text = "namespace: dynamo\n" + (
+        "targets: {victim: {gpu: {node: gpu-1}}, front: {service: front}}\n"
+        "steps:\n- send_requests: {target: front, count: 20, every: 1s}\n  id: traffic\n  background: true\n"
+        "- inject_xid: {target: victim, xid: 94}\n- assert_success: {load: traffic, ratio: at least 0.9}\n"
+    )
+    assert plan(tmp_path, text).changes == ("victim: a kernel log line with XID 94",)
 
 
 def test_what_is_required_and_not_there_is_told(tmp_path):

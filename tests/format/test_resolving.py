@@ -57,9 +57,24 @@ WORKLOAD = "worker: {workload: deployment/w}\n"
             "GPU 1 of gpu-2, held by w-a",
             ("GPU 1 of gpu-1, held by w-b", "GPU 1 of gpu-3, held by w-c"),
         ),
-        ("{gpu_of: {node: first}}", GpuTarget(ONE, 0, "GPU-10", "4001:10:00"), "GPU 0 of gpu-1", ("GPU 1 of gpu-1",)),
-        ("{gpu_of: {node: first, index: 1}}", GpuTarget(ONE, 1, "GPU-11", "4001:11:00"), "GPU 1 of gpu-1", ()),
-        ("{gpu: {node: gpu-3, index: 1}}", GpuTarget(THREE, 1, "GPU-31", "4001:31:00"), "GPU 1 of gpu-3", ()),
+        (
+            "{gpu_of: {node: first}}",
+            GpuTarget(ONE, 0, "GPU-10", "4001:10:00"),
+            "GPU 0 of gpu-1",
+            ("GPU 1 of gpu-1, held by w-b",),
+        ),
+        (
+            "{gpu_of: {node: first, index: 1}}",
+            GpuTarget(ONE, 1, "GPU-11", "4001:11:00"),
+            "GPU 1 of gpu-1, held by w-b",
+            (),
+        ),
+        (
+            "{gpu: {node: gpu-3, index: 1}}",
+            GpuTarget(THREE, 1, "GPU-31", "4001:31:00"),
+            "GPU 1 of gpu-3, held by w-c",
+            (),
+        ),
         ("{pod: w-b}", PodTarget("dynamo", "w-b", "uid-w-b", "gpu-1"), "dynamo/w-b on gpu-1", ()),
         (
             "{pod: {workload: worker}}",
