@@ -1,6 +1,15 @@
+import signal
+
 import pytest
 
 from tests.fakes import FakeWorld
+
+
+def pytest_configure(config):
+    """Started with nohup or `&`, the suite inherits ignored signals, and so would processes that tests interrupt."""
+    del config
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
