@@ -39,6 +39,8 @@ class LoadSummary:
     p99: float | None
     longest: float | None
     first_token_p95: float | None
+    inter_token_p50: float | None
+    inter_token_p95: float | None
     failures: dict[str, int]  # reason -> count
     late_starts: float  # share of requests that started late for want of our own CPU
     broken: str = ""

@@ -67,6 +67,7 @@ class Sample:
     first_token: float | None
     status: int  # HTTP status; 0 when there was none
     reason: str
+    inter_token: float | None = None  # of a stream with two tokens or more: mean seconds from one token to the next
 
     @property
     def latency(self) -> float:
@@ -122,6 +123,7 @@ class Selection:
     latencies: Sequence[float]  # of successes, seconds, ascending
     first_tokens: Sequence[float]  # of successes, seconds from the scheduled start, ascending
     late: int  # requests (of those that ended) started too late for want of our own CPU
+    inter_tokens: Sequence[float] = ()  # of successes, mean seconds between two tokens of one stream, ascending
 
     @property
     def starved(self) -> bool:
@@ -162,6 +164,7 @@ class Samples:
         self._late = bytearray()
         self._latencies = array("d")  # NaN: no success (yet)
         self._first_tokens = array("d")
+        self._inter_tokens = array("d")
         self._reasons: list[str] = []
         self._ended = 0
 
@@ -181,6 +184,8 @@ class Samples:
                 self._latencies[row] = sample.latency
                 if sample.first_token is not None:
                     self._first_tokens[row] = sample.first_token - sample.scheduled
+                if sample.inter_token is not None:
+                    self._inter_tokens[row] = sample.inter_token
 
     def select(self, windows: Sequence[Interval] | None = None) -> Selection:
         """Requests scheduled in any of the windows (None: all of them); each request counts once."""
@@ -190,6 +195,7 @@ class Samples:
             late = sum(self._late.count(1, start, end) for start, end in rows)
             latencies = [self._latencies[start:end] for start, end in rows]
             first_tokens = [self._first_tokens[start:end] for start, end in rows]
+            inter_tokens = [self._inter_tokens[start:end] for start, end in rows]
             reasons = tuple(self._reasons)
         pending = states.count(_PENDING)
         counts = {reason: states.count(_FAILED + number) for number, reason in enumerate(reasons)}
@@ -201,6 +207,7 @@ class Samples:
             latencies=Ascending(latencies),
             first_tokens=Ascending(first_tokens),
             late=late,
+            inter_tokens=Ascending(inter_tokens),
         )
 
     def __len__(self) -> int:
@@ -217,6 +224,7 @@ class Samples:
         self._late.insert(row, 0)
         self._latencies.insert(row, nan)
         self._first_tokens.insert(row, nan)
+        self._inter_tokens.insert(row, nan)
         return row
 
     def _pending_row(self, at: float) -> int:

@@ -109,6 +109,8 @@ def _load(handle: LoadHandle) -> LoadSummary:
         p99=percentile(latencies, 99),
         longest=latencies[-1] if latencies else None,
         first_token_p95=percentile(chosen.first_tokens, 95),
+        inter_token_p50=percentile(chosen.inter_tokens, 50),
+        inter_token_p95=percentile(chosen.inter_tokens, 95),
         failures=dict(chosen.failures),
         late_starts=chosen.late / chosen.total if chosen.total else 0.0,
         broken=handle.run.broken,

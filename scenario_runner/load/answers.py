@@ -16,7 +16,12 @@ _TEXTS = ("content", "text", "reasoning_content", "reasoning")
 class Judge(Protocol):
     """Sees the body of one answer and says whether it is a success. Only asked if the status is an expected one."""
 
-    first_token: float | None
+    first_token: float | None  # when it came
+
+    @property
+    def inter_token(self) -> float | None:
+        """Mean seconds from one token to the next; None for fewer than two."""
+        ...
 
     def data(self, piece: bytes) -> None:
         """A piece of the body came."""
@@ -31,6 +36,7 @@ class Plain:
     """Any body will do, an empty one, too (a health page may have none), but it must be whole."""
 
     first_token: float | None = None
+    inter_token: float | None = None
 
     def data(self, piece: bytes) -> None:
         """Nothing is kept."""
@@ -43,6 +49,7 @@ class Body:
     """Keeps the body for whoever wants to read it."""
 
     first_token: float | None = None
+    inter_token: float | None = None
 
     def __init__(self) -> None:
         self.body = b""
@@ -74,6 +81,8 @@ class CompletionStream:
 
     def __init__(self) -> None:
         self.first_token: float | None = None
+        self._newest_token = 0.0
+        self._tokens = 0
         self._line = b""
         self._begin = Body()  # what came instead, if it is no stream of events
         self._events = 0
@@ -94,12 +103,23 @@ class CompletionStream:
         self._events += 1
         if data == b"[DONE]":
             self._done = True
-        elif self.first_token is None or b'"error"' in data:
-            reason = completion_reason(data, "delta")
-            if not reason:
-                self.first_token = self.first_token or now()
-            elif reason != "empty completion":
-                self._reason = self._reason or reason
+            return
+        reason = completion_reason(data, "delta")
+        if not reason:
+            self._token()
+        elif reason != "empty completion" and (self.first_token is None or b'"error"' in data):
+            self._reason = self._reason or reason
+
+    def _token(self) -> None:
+        self._newest_token = now()
+        self._tokens += 1
+        self.first_token = self.first_token or self._newest_token
+
+    @property
+    def inter_token(self) -> float | None:
+        if self.first_token is None or self._tokens == 1:
+            return None
+        return (self._newest_token - self.first_token) / (self._tokens - 1)
 
     def verdict(self, *, whole: bool) -> str:
         if self._reason:

@@ -7,7 +7,7 @@ requests. The end of stdin means: end at once.
 From the worker, on its stdout: records of RECORD.size bytes each, little-endian, without padding:
 
     u8   kind           which record it is
-    u8   flags          bit 0: first_token is given
+    u8   flags          bit 0: first_token is given, bit 1: inter_token is given
     u16  status         HTTP status, 0: none
     u16  reason         number of the reason, 0: a success
     u16  length         bytes of text that follow the record
@@ -15,6 +15,7 @@ From the worker, on its stdout: records of RECORD.size bytes each, little-endian
     f64  started
     f64  ended
     f64  first_token
+    f64  inter_token    seconds
 
     1 DUE      a request was due at `scheduled` and was started at `started`
     2 ENDED    it ended: everything but `length`
@@ -29,15 +30,17 @@ A text is UTF-8, padded with zeros to a whole number of records, so that records
 import json
 import struct
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from scenario_runner.core.samples import OTHER_REASON, LoadOrder, Sample, TlsFiles
 
-RECORD = struct.Struct("<BBHHHdddd")
+RECORD = struct.Struct("<BBHHHddddd")
 DUE, ENDED, REASON, TROUBLE, ALIVE, LAST = range(1, 7)
 STOP = b"stop\n"
-_HAS_FIRST_TOKEN = 1
+_HAS_FIRST_TOKEN, _HAS_INTER_TOKEN = 1, 2
 _LONGEST_TEXT = 2**16 - RECORD.size
+_NO_TIMES = (0.0,) * 5
 _MOST_REASONS = 1000  # that one worker tells apart; its samples keep fewer
 
 
@@ -102,7 +105,7 @@ class Encoder:
         self._reasons: dict[str, int] = {"": 0}
 
     def due(self, scheduled: float, started: float) -> bytes:
-        return RECORD.pack(DUE, 0, 0, 0, 0, scheduled, started, 0.0, 0.0)
+        return RECORD.pack(DUE, 0, 0, 0, 0, scheduled, started, 0.0, 0.0, 0.0)
 
     def ended(self, sample: Sample) -> bytes:
         announcement = b""
@@ -112,10 +115,10 @@ class Encoder:
         if reason not in self._reasons:
             self._reasons[reason] = len(self._reasons)
             announcement = _with_text(REASON, reason, self._reasons[reason])
-        first = sample.first_token
+        first, between = sample.first_token, sample.inter_token
         return announcement + RECORD.pack(
             ENDED,
-            0 if first is None else _HAS_FIRST_TOKEN,
+            (_HAS_FIRST_TOKEN if first is not None else 0) | (_HAS_INTER_TOKEN if between is not None else 0),
             sample.status,
             self._reasons[reason],
             0,
@@ -123,6 +126,7 @@ class Encoder:
             sample.started,
             sample.ended,
             first or 0.0,
+            between or 0.0,
         )
 
     def trouble(self, text: str) -> bytes:
@@ -138,7 +142,7 @@ class Encoder:
 def _with_text(kind: int, text: str, reason: int = 0) -> bytes:
     data = text.encode(errors="replace")[:_LONGEST_TEXT]
     padding = -len(data) % RECORD.size
-    return RECORD.pack(kind, 0, 0, reason, len(data), 0.0, 0.0, 0.0, 0.0) + data + bytes(padding)
+    return RECORD.pack(kind, 0, 0, reason, len(data), *_NO_TIMES) + data + bytes(padding)
 
 
 class Decoder:
@@ -154,23 +158,28 @@ class Decoder:
         messages: list[Message] = []
         at = 0
         while len(data) - at >= RECORD.size:
-            kind, flags, status, reason, length, scheduled, started, ended, first = RECORD.unpack_from(data, at)
+            kind, flags, status, reason, length, *times = RECORD.unpack_from(data, at)
             after = at + RECORD.size + length + -length % RECORD.size
             if after > len(data):
                 break
             text = data[at + RECORD.size : at + RECORD.size + length].decode(errors="replace") if length else ""
             at = after
             if kind == ENDED:
-                token = first if flags & _HAS_FIRST_TOKEN else None
-                messages.append(Sample(scheduled, started, ended, token, status, self._reasons[reason]))
+                messages.append(_sample(flags, status, self._reasons[reason], times))
             elif kind == DUE:
-                messages.append(Due(scheduled, started))
+                messages.append(Due(times[0], times[1]))
             elif kind == REASON:
                 self._reasons[reason] = text
             else:
                 messages.append(_rare(kind, text))
         self._rest = data[at:]
         return messages
+
+
+def _sample(flags: int, status: int, reason: str, times: Sequence[float]) -> Sample:
+    scheduled, started, ended, first, between = times
+    token = first if flags & _HAS_FIRST_TOKEN else None
+    return Sample(scheduled, started, ended, token, status, reason, between if flags & _HAS_INTER_TOKEN else None)
 
 
 def _rare(kind: int, text: str) -> Message:

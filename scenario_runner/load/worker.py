@@ -98,6 +98,7 @@ class Worker:
             first_token=exchange.judge.first_token,
             status=exchange.status,
             reason=exchange.reason,
+            inter_token=exchange.judge.inter_token,
         )
         self._record(self._encoder.ended(sample))
         self._end_if_done()

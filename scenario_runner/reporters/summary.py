@@ -24,7 +24,19 @@ def render(report: Report) -> str:
         _section("Faults", ("fault", "XID", "node", "GPU", "proof", "kernel log record", "in force"), _faults(report)),
         _section(
             "Requests",
-            ("load", "requests", "succeeded", "ratio", "p50", "p95", "p99", "first token p95", "failures"),
+            (
+                "load",
+                "requests",
+                "succeeded",
+                "ratio",
+                "p50",
+                "p95",
+                "p99",
+                "first token p95",
+                "between tokens p50",
+                "between tokens p95",
+                "failures",
+            ),
             map(_load, report.loads),
         ),
         _section("Taken back", ("#", "what", "step", "outcome", "took"), _undo(report)),
@@ -60,8 +72,15 @@ def _faults(report: Report) -> Iterable[Sequence[str]]:
 def _load(load: LoadSummary) -> Sequence[str]:
     ratio = "" if load.ratio is None else f"{load.ratio:.3f}"
     failures = ", ".join(f"{count} x {reason}" for reason, count in load.failures.items())
-    times = map(_seconds, (load.p50, load.p95, load.p99, load.first_token_p95))
-    return load.step_id, str(load.requests), str(load.succeeded), ratio, *times, failures or load.broken
+    latencies = (load.p50, load.p95, load.p99, load.first_token_p95, load.inter_token_p50, load.inter_token_p95)
+    return (
+        load.step_id,
+        str(load.requests),
+        str(load.succeeded),
+        ratio,
+        *map(_seconds, latencies),
+        failures or load.broken,
+    )
 
 
 def _undo(report: Report) -> Iterable[Sequence[str]]:

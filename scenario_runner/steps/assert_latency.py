@@ -12,7 +12,8 @@ from scenario_runner.core.samples import percentile
 from scenario_runner.core.step import Context, LoadName, Step
 from scenario_runner.errors import StepBroken, StepFailed
 
-_PER_CENT = {"p50": 50, "p95": 95, "p99": 99, "max": 100, "first_token_p95": 95}
+_PER_CENT = {"p50": 50, "p95": 95, "p99": 99, "max": 100, "first_token_p95": 95, "inter_token_p95": 95}
+_OF_STREAMS = {"first_token_p95": "has a first token", "inter_token_p95": "has two tokens"}
 
 
 class AssertLatency(Step):
@@ -35,6 +36,9 @@ class AssertLatency(Step):
     p99: Limit | None = Field(None, description="Limit that 99 % of the requests keep; takes 100 requests.")
     longest_one: Limit | None = Field(None, alias="max", description="Limit on the slowest request.")
     first_token_p95: Limit | None = Field(None, description="Limit on the time to the first token of 95 % of streams.")
+    inter_token_p95: Limit | None = Field(
+        None, description="Limit on the mean time from one token to the next in 95 % of streams."
+    )
     during: str | None = Field(
         None, description="`fault`, `baseline`, `recovery` or the id of an `inject_xid`; everything if left out."
     )
@@ -43,7 +47,7 @@ class AssertLatency(Step):
     @model_validator(mode="after")
     def _limits_something(self) -> "AssertLatency":
         if not self._limits():
-            raise ValueError("give at least one limit: p50, p95, p99, max or first_token_p95")
+            raise ValueError("give at least one limit: p50, p95, p99, max, first_token_p95 or inter_token_p95")
         return self
 
     def run(self, ctx: Context) -> Finding:
@@ -66,7 +70,7 @@ class AssertLatency(Step):
 
     def _limits(self) -> dict[str, Limit]:
         every = {"p50": self.p50, "p95": self.p95, "p99": self.p99, "max": self.longest_one}
-        every["first_token_p95"] = self.first_token_p95
+        every |= {"first_token_p95": self.first_token_p95, "inter_token_p95": self.inter_token_p95}
         return {name: limit for name, limit in every.items() if limit is not None}
 
 
@@ -83,8 +87,9 @@ def _measure(ctx: Context, judged: Judged, name: str, limit: Limit, least: int) 
 
 def _statistic(judged: Judged, name: str) -> float:
     chosen = judged.chosen
-    seconds = percentile(chosen.first_tokens if name == "first_token_p95" else chosen.latencies, _PER_CENT[name])
+    columns = {"first_token_p95": chosen.first_tokens, "inter_token_p95": chosen.inter_tokens}
+    seconds = percentile(columns.get(name, chosen.latencies), _PER_CENT[name])
     if seconds is None:
-        what = "has a first token" if chosen.succeeded else "succeeded"
+        what = _OF_STREAMS[name] if chosen.succeeded else "succeeded"
         raise StepBroken(f"there is no {name}{judged.where}: no request {what}")
     return seconds

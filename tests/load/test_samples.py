@@ -44,6 +44,7 @@ def naive(samples: list[Sample], pending: list[float], windows: list[Interval] |
         latencies=tuple(sorted(sample.latency for sample in good)),
         first_tokens=tuple(sorted(s.first_token - s.scheduled for s in good if s.first_token is not None)),
         late=sum(sample.started - sample.scheduled > LATE for sample in chosen),
+        inter_tokens=tuple(sorted(s.inter_token for s in good if s.inter_token is not None)),
     )
 
 

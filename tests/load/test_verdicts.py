@@ -207,6 +207,32 @@ def test_a_whole_stream_is_a_success_and_its_first_token_comes_before_its_end(lo
     assert all(first + 0.1 < last for first, last in zip(selection.first_tokens, selection.latencies, strict=True))
 
 
+def test_of_a_stream_the_time_between_its_tokens_is_known_and_what_says_nothing_is_no_token(loads: Loads) -> None:
+    def answer(asked: Asked) -> bool:
+        asked.sock.sendall(STREAM_HEAD + chunk(event("")) + chunk(event("one")))
+        for text in ("two", "three"):
+            asked.over.wait(0.4)
+            asked.sock.sendall(chunk(event(text)))
+        asked.sock.sendall(chunk(event("")) + chunk(b"data: [DONE]\n\n") + chunk(b""))
+        return True
+
+    with Service(answer) as service:
+        selection = loads.carry_out(service.url, api="chat", body=CHAT, stream=True)
+
+    assert (selection.succeeded, selection.failures) == (3, {})
+    assert len(selection.inter_tokens) == 3
+    whole = zip(selection.first_tokens, selection.latencies, strict=True)
+    assert 0.1 < max(selection.inter_tokens) <= max(last - first for first, last in whole) / 2
+
+
+def test_a_stream_of_one_token_has_no_time_between_tokens(loads: Loads) -> None:
+    pieces = STREAM_HEAD + chunk(event("one")) + chunk(b"data: [DONE]\n\n") + chunk(b"")
+    with Service(always(pieces, stay=False)) as service:
+        selection = loads.carry_out(service.url, api="chat", body=CHAT, stream=True)
+
+    assert (selection.succeeded, len(selection.first_tokens), list(selection.inter_tokens)) == (3, 3, [])
+
+
 def judged(order: LoadOrder, data: bytes, size: int) -> tuple[str, bool]:
     """The verdict over a whole body that came in pieces of a size, and whether a first token was seen."""
     judge: Judge = judge_for(order)()

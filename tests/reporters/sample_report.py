@@ -71,7 +71,9 @@ REPORT = Report(
     plan=PLAN,
     verdict=Verdict(Status.FAILED, 1, "03 assert_success: 0.41 of 100, expected at least 0.7"),
     outcomes=OUTCOMES,
-    loads=(LoadSummary("01-send_requests", 100, 41, 0.41, 0.02, 0.5, 1.5, 2.0, None, {"timed out": 59}, 0.0),),
+    loads=(
+        LoadSummary("01-send_requests", 100, 41, 0.41, 0.02, 0.5, 1.5, 2.0, 0.2, 0.03, 0.04, {"timed out": 59}, 0.0),
+    ),
     faults=(
         FaultSummary(
             "gpu-1~x",

@@ -72,6 +72,21 @@ def test_the_time_to_the_first_token_is_judged_where_completions_are_streamed(wo
     )  # fmt: skip
 
 
+def test_the_time_between_tokens_is_judged_where_completions_are_streamed(world):
+    world.loads = PreparedLoads(world.clock, [2.0] * 20, first_tokens=[0.25] * 20, inter_token=0.04)
+    assert judged(world, "{load: traffic, inter_token_p95: at most 30ms}") == (
+        "failed", "inter_token_p95 of traffic is 40ms, must be at most 30ms (20 requests)",
+    )  # fmt: skip
+    assert judged(world, "{load: traffic, inter_token_p95: at most 50ms}")[0] == "passed"
+
+
+def test_without_two_tokens_there_is_no_time_between_them_to_judge(world):
+    world.loads = PreparedLoads(world.clock, [2.0] * 20, first_tokens=[0.25] * 20)
+    assert judged(world, "{load: traffic, inter_token_p95: at most 200ms}") == (
+        "broken", "there is no inter_token_p95 of traffic: no request has two tokens",
+    )  # fmt: skip
+
+
 def test_without_streaming_there_is_no_first_token_to_judge(world):
     assert judged(world, "{load: traffic, first_token_p95: at most 200ms}") == (
         "broken", "there is no first_token_p95 of traffic: no request has a first token",
@@ -79,7 +94,9 @@ def test_without_streaming_there_is_no_first_token_to_judge(world):
 
 
 def test_there_must_be_a_limit():
-    with pytest.raises(ValidationError, match="give at least one limit: p50, p95, p99, max or first_token_p95"):
+    with pytest.raises(
+        ValidationError, match="give at least one limit: p50, p95, p99, max, first_token_p95 or inter_token_p95"
+    ):
         step_of("assert_latency", {"load": "traffic"})
 
 
