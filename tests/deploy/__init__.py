@@ -1,0 +1,1 @@
+"""What the chart, the manifests and the images promise, without a cluster."""
