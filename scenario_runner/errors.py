@@ -86,6 +86,10 @@ class StepBroken(ScenarioRunnerError):
     """The step itself could not be carried out, so it says nothing about the system under test."""
 
 
+class Fenced(StepBroken):
+    """The run's claim has passed to somebody else: it may change nothing any more, and takes nothing back."""
+
+
 class TargetUnreachable(StepBroken):
     """
     The agent, the API server or the service did not answer.

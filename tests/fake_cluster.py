@@ -1,10 +1,11 @@
 """A cluster in dictionaries, whose watches hear of every change at once."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from scenario_runner.core.edits import CLAIM_PATH, claim_of, edit_in_place, edited, leaf
 from scenario_runner.core.ports import Document, Edit, ObjectRef, Seen, Watch
 from scenario_runner.core.selectors import matches
 from scenario_runner.core.states import EventState, NodeState, PodState, ResourceState, ServiceState, WorkloadState
@@ -150,12 +151,62 @@ class FakeCluster:
 
     def edit(self, ref: ObjectRef, resource_version: str, edits: tuple[Edit, ...]) -> Document:
         self._reach()
-        known = self.documents.get(_key(ref))
-        if known is None or known["uid"] != ref.uid or str(known["version"]) != resource_version:
+        known = self._same(ref)
+        if str(known["version"]) != resource_version:
             raise TargetRefused(f"{ref.kind} {ref.name} has changed", code="Conflict")
-        with self.crashing(f"edit {ref.kind} {ref.name}"):
-            for one in edits:
-                _set(known["content"], one.path, one.became)
+        return self._write(f"edit {ref.kind} {ref.name}", ref, known, edits)
+
+    def claim(self, ref: ObjectRef, claim: str) -> Document:
+        self._reach()
+        known = self._same(ref)
+        found = claim_of(known["content"])
+        if found and found != claim:
+            raise TargetRefused(
+                f"{ref.kind} {ref.name} is being changed by run {found.partition('/')[0]}", code="Claimed"
+            )
+        return self._write(f"claim {ref.kind} {ref.name}", ref, known, (Edit(CLAIM_PATH, None, claim),))
+
+    def edit_claimed(self, ref: ObjectRef, claim: str, edits: tuple[Edit, ...]) -> Document:
+        self._reach()
+        known = self._same(ref)
+        if claim_of(known["content"]) != claim:
+            raise TargetRefused(f"{ref.kind} {ref.name} is not ours to change any more", code="Conflict")
+        for one in edits:
+            if leaf(known["content"], one.path) not in (one.was, one.became):
+                raise TargetRefused(f"{'.'.join(one.path)} of {ref.kind} {ref.name} has changed", code="Conflict")
+        return self._write(f"edit {ref.kind} {ref.name}", ref, known, edits)
+
+    def create(self, ref: ObjectRef, claim: str, content: Mapping[str, Any]) -> Document:
+        self._reach()
+        if _key(ref) in self.documents:
+            raise TargetRefused(f"{ref.kind} {ref.name} already exists", code="AlreadyExists")
+        with self.crashing(f"create {ref.kind} {ref.name}"):
+            whole = edited(content, (Edit(CLAIM_PATH, None, claim),))
+            uid = f"uid-{ref.name}-{self.kept.load().get('made', 0)}"
+            self.kept.load()["made"] = self.kept.load().get("made", 0) + 1
+            self.documents[_key(ref)] = {"uid": uid, "version": 1, "content": whole}
+            self.kept.save()
+        document = self.read(ref)
+        assert document is not None
+        return document
+
+    def delete(self, ref: ObjectRef) -> None:
+        self._reach()
+        if _key(ref) in self.documents:
+            self._same(ref)
+            with self.crashing(f"delete {ref.kind} {ref.name}"):
+                del self.documents[_key(ref)]
+                self.kept.save()
+
+    def _same(self, ref: ObjectRef) -> dict[str, Any]:
+        known = self.documents.get(_key(ref))
+        if known is None or known["uid"] != ref.uid:
+            raise TargetRefused(f"{ref.kind} {ref.name} has changed", code="Conflict")
+        return known
+
+    def _write(self, what: str, ref: ObjectRef, known: dict[str, Any], edits: tuple[Edit, ...]) -> Document:
+        with self.crashing(what):
+            edit_in_place(known["content"], edits)
             known["version"] += 1
             self.kept.save()
         document = self.read(ref)
@@ -187,23 +238,3 @@ def _concerns(watch: Watch, state: object) -> bool:
     if isinstance(state, EventState):
         return watch.what == "events"
     return isinstance(state, ResourceState) and watch.what.endswith(f"/{state.kind.lower()}s")
-
-
-def _set(content: Any, path: tuple[str, ...], value: Any) -> None:
-    *parents, last = path
-    for part in parents:
-        content = _child(content, part)
-    if isinstance(content, list):
-        key, _, wanted = last.partition("=")
-        content[:] = [one for one in content if one.get(key) != wanted] + ([] if value is None else [value])
-    elif value is None:
-        content.pop(last, None)
-    else:
-        content[last] = value
-
-
-def _child(content: Any, part: str) -> Any:
-    if isinstance(content, list):
-        key, _, wanted = part.partition("=")
-        return next(one for one in content if one.get(key) == wanted)
-    return content.setdefault(part, {})

@@ -16,11 +16,14 @@ from scenario_runner.core.step import Context, Step, UndoContext
 from scenario_runner.core.targets import EndpointTarget, GpuTarget, NodeTarget, Target, WorkloadTarget
 from scenario_runner.core.undo import UNDOS
 from scenario_runner.engine.appending import Disk
+from scenario_runner.engine.claim import ClusterClaim, LocalOnly
 from scenario_runner.engine.journal import Journal
+from scenario_runner.engine.leases import Seat
 from scenario_runner.engine.runner import run, state_of
 from scenario_runner.engine.stepping import Stepping
 from scenario_runner.engine.world import Clocks, Settings, World
 from tests.fake_agent import FakeAgent
+from tests.fake_claims import FakeClaimStore
 from tests.fake_cluster import FakeCluster
 from tests.fake_kept import Kept
 from tests.fake_loads import FakeLoads
@@ -115,6 +118,8 @@ class FakeWorld:
         self.undo_clock = FakeClock(self.time, self.bell)
         storage = Kept(kept)
         self.cluster = _furnished(FakeCluster(storage))
+        self.claims = FakeClaimStore(storage)
+        self.claim: ClusterClaim = LocalOnly()
         self.agent = FakeAgent(self.undo_clock, GPUS, storage)
         self.platform = FakePlatform(self.time, self.cluster)
         self.agent.on_inject = self.platform.saw
@@ -138,7 +143,12 @@ class FakeWorld:
             run_dir=self.folder,
             listeners=self.listeners,
             beats=FakeBeats(self.time),
+            claim=self.claim,
         )
+
+    def seat(self, host: str = "here") -> Seat:
+        """What a claim in the fake cluster is made with; nothing stops its clock."""
+        return Seat(self.claims, self.undo_clock, UNDOS, host)
 
     def run(self, plan: Plan, settings: Settings | None = None) -> Report:
         return run(plan, self.world(), settings)

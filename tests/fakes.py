@@ -1,6 +1,7 @@
 """Every hand-written stand-in in one place: time, agents, cluster, loads, and a whole world made of them."""
 
 from tests.fake_agent import FakeAgent
+from tests.fake_claims import FakeClaimStore
 from tests.fake_cluster import FakeCluster
 from tests.fake_kept import Kept
 from tests.fake_loads import FakeLoad, FakeLoads
@@ -13,6 +14,7 @@ __all__ = [
     "START",
     "FakeAgent",
     "FakeBeats",
+    "FakeClaimStore",
     "FakeClock",
     "FakeCluster",
     "FakeLoad",

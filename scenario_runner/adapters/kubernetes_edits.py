@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
+from scenario_runner.core.edits import CLAIM, built
 from scenario_runner.core.ports import Edit
 
 Json = Any
@@ -23,12 +24,12 @@ def json_patch(content: Json, edits: Iterable[Edit]) -> list[Operation]:
     return operations
 
 
-def precondition(uid: str, resource_version: str) -> list[Operation]:
-    """Operations that make a patch fail when the object is another one or has changed."""
-    return [
-        {"op": "test", "path": "/metadata/uid", "value": uid},
-        {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version},
-    ]
+def precondition(uid: str, resource_version: str, claim: str = "") -> list[Operation]:
+    """Operations that make a patch fail when the object is another one, has changed or lost the claim on it."""
+    tests = {"/metadata/uid": uid, "/metadata/resourceVersion": resource_version}
+    if claim:
+        tests[f"/metadata/annotations/{_escaped(CLAIM)}"] = claim
+    return [{"op": "test", "path": path, "value": value} for path, value in tests.items()]
 
 
 def _set(now: Json, pointer: str, path: tuple[str, ...], became: Json) -> list[Operation]:
@@ -36,7 +37,7 @@ def _set(now: Json, pointer: str, path: tuple[str, ...], became: Json) -> list[O
     part, rest = path[0], path[1:]
     where = _find(now, part)
     if where is None or (rest and now[where] is None):
-        return [] if became is None else [_add(now, pointer, part, _built(part, rest, became))]
+        return [] if became is None else [_add(now, pointer, part, built(part, rest, became))]
     here = f"{pointer}/{_escaped(where)}"
     if rest:
         return _set(now[where], here, rest, became)
@@ -61,16 +62,6 @@ def _add(now: Json, pointer: str, part: str, value: Json) -> Operation:
         return {"op": "add", "path": f"{pointer}/-", "value": value}
     now[part] = value
     return {"op": "add", "path": f"{pointer}/{_escaped(part)}", "value": value}
-
-
-def _built(part: str, rest: tuple[str, ...], became: Json) -> Json:
-    """What has to stand at `part` so that the rest of the path leads to `became`."""
-    value = became
-    if rest:
-        inner = _built(rest[0], rest[1:], became)
-        value = [inner] if "=" in rest[0] else {rest[0]: inner}
-    key, keyed, wanted = part.partition("=")
-    return {key: wanted, **value} if keyed and isinstance(value, dict) else value
 
 
 def _escaped(part: str | int) -> str:

@@ -83,34 +83,6 @@ class Subscription(Protocol):
     def close(self) -> None: ...
 
 
-class ClusterReads(Protocol):
-    """What may be asked of the API server. Raise TargetUnreachable or TargetRefused; None: does not exist."""
-
-    def identity(self) -> str:
-        """The uid of namespace kube-system."""
-        ...
-
-    def namespaces(self) -> tuple[str, ...]: ...
-    def node(self, name: str) -> NodeState | None: ...
-    def nodes(self, selector: str = "") -> tuple[NodeState, ...]: ...
-    def pods(self, namespace: str, selector: str = "") -> tuple[PodState, ...]:
-        """Pods of one namespace, or of all for ""."""
-        ...
-
-    def workload(self, kind: str, namespace: str, name: str) -> WorkloadState | None: ...
-    def workloads(self, namespace: str) -> tuple[WorkloadState, ...]: ...
-    def service(self, namespace: str, name: str) -> ServiceState | None: ...
-    def services(self, namespace: str) -> tuple[ServiceState, ...]: ...
-    def logs(self, namespace: str, pod: str, *, previous: bool, max_bytes: int) -> str: ...
-    def describe(self, kind: str, namespace: str, name: str) -> str:
-        """The object as YAML, for evidence."""
-        ...
-
-    def follow(self, watch: Watch, sink: Callable[[Seen], None]) -> Subscription:
-        """Tell `sink` (from a thread of its own) the states of all objects, then each change, until closed."""
-        ...
-
-
 @dataclass(frozen=True)
 class Edit:
     """
@@ -146,13 +118,72 @@ class Document:
     content: Mapping[str, Any]
 
 
+class ClusterReads(Protocol):
+    """What may be asked of the API server. Raise TargetUnreachable or TargetRefused; None: does not exist."""
+
+    def identity(self) -> str:
+        """The uid of namespace kube-system."""
+        ...
+
+    def namespaces(self) -> tuple[str, ...]: ...
+    def node(self, name: str) -> NodeState | None: ...
+    def nodes(self, selector: str = "") -> tuple[NodeState, ...]: ...
+    def pods(self, namespace: str, selector: str = "") -> tuple[PodState, ...]:
+        """Pods of one namespace, or of all for ""."""
+        ...
+
+    def workload(self, kind: str, namespace: str, name: str) -> WorkloadState | None: ...
+    def workloads(self, namespace: str) -> tuple[WorkloadState, ...]: ...
+    def service(self, namespace: str, name: str) -> ServiceState | None: ...
+    def services(self, namespace: str) -> tuple[ServiceState, ...]: ...
+    def logs(self, namespace: str, pod: str, *, previous: bool, max_bytes: int) -> str: ...
+    def describe(self, kind: str, namespace: str, name: str) -> str:
+        """The object as YAML, for evidence."""
+        ...
+
+    def read(self, ref: ObjectRef) -> Document | None:
+        """The whole object, whatever its uid."""
+        ...
+
+    def follow(self, watch: Watch, sink: Callable[[Seen], None]) -> Subscription:
+        """Tell `sink` (from a thread of its own) the states of all objects, then each change, until closed."""
+        ...
+
+
 class Cluster(ClusterReads, Protocol):
     """The Kubernetes API."""
 
-    def read(self, ref: ObjectRef) -> Document | None: ...
     @changes_the_world
     def edit(self, ref: ObjectRef, resource_version: str, edits: tuple[Edit, ...]) -> Document:
         """Make the edits in one request, conditional on uid and version; TargetRefused(code="Conflict") otherwise."""
+        ...
+
+    @changes_the_world
+    def claim(self, ref: ObjectRef, claim: str) -> Document:
+        """
+        Put a claim ("<run>/<number>") on the object with that uid, before anything else of it is changed.
+
+        TargetRefused with code "Claimed" when another one is on it, "Conflict" when it is gone or another object.
+        """
+        ...
+
+    @changes_the_world
+    def edit_claimed(self, ref: ObjectRef, claim: str, edits: tuple[Edit, ...]) -> Document:
+        """
+        Make the edits in one request that fails once uid or claim are others, however late it arrives.
+
+        TargetRefused(code="Conflict") then, and when a value is no longer what its edit says it was.
+        """
+        ...
+
+    @changes_the_world
+    def create(self, ref: ObjectRef, claim: str, content: Mapping[str, Any]) -> Document:
+        """Make an object of exactly this name with the claim on it; TargetRefused(code="AlreadyExists")."""
+        ...
+
+    @changes_the_world
+    def delete(self, ref: ObjectRef) -> None:
+        """Order the end of the object with that uid; TargetRefused(code="Conflict") when it is another one by now."""
         ...
 
 

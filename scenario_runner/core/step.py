@@ -17,7 +17,7 @@ from scenario_runner.core.clock import Clock, Deadline
 from scenario_runner.core.faults import Fault, Interval
 from scenario_runner.core.observations import ObservationLog
 from scenario_runner.core.outcome import Finding, Role
-from scenario_runner.core.ports import Agent, AgentReads, Cluster, ClusterReads, LoadRun, LoadSource
+from scenario_runner.core.ports import Agent, AgentReads, Cluster, ClusterReads, LoadRun, LoadSource, ObjectRef
 from scenario_runner.core.samples import LoadOrder
 from scenario_runner.core.targets import Target
 
@@ -78,6 +78,18 @@ class Undo(BaseModel):
         """What is taken back, for people: "XID 79 on gpu-1"."""
         raise NotImplementedError
 
+    def touches(self) -> ObjectRef:
+        """
+        What is acted on: a node, or an object (with its uid unless the change creates it).
+
+        A recovery holds it against the plan of the run, and an Event on it tells who changed it.
+        """
+        raise NotImplementedError
+
+    def differences(self) -> tuple[str, ...]:
+        """What exactly will be set back, a line each, for people who are asked; none where the subject says it all."""
+        return ()
+
 
 @dataclass(frozen=True)
 class UndoContext:
@@ -87,6 +99,7 @@ class UndoContext:
     deadline: Deadline
     agent: Agent
     cluster: Cluster
+    claim: str = ""  # of the promise that is kept, as it stands on the objects that it changed
 
 
 @dataclass(frozen=True)
@@ -95,6 +108,7 @@ class Act:
 
     agent: Agent
     cluster: Cluster
+    claim: str = ""  # "<run>/<number of the promise>": what every object that is changed or created must carry
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any, cast
 from scenario_runner.core.ports import Agent, Cluster
 from scenario_runner.core.step import Act, Undo
 from scenario_runner.engine.records import Promise
+from scenario_runner.engine.undoing import claim_text
 from scenario_runner.engine.world import World
 from scenario_runner.errors import StepBroken, TargetRefused, TargetUnreachable
 
@@ -55,7 +56,7 @@ def changing(
     agent, cluster = _Witness(Agent, world.agent), _Witness(Cluster, world.cluster)
     acting()
     try:
-        yield Act(cast(Agent, agent), cast(Cluster, cluster))
+        yield Act(cast(Agent, agent), cast(Cluster, cluster), claim_text(world.journal.run, promise.seq))
     except BaseException as exc:
         if isinstance(exc, Exception) and not agent.acted and not cluster.acted:
             world.journal.mark(promise.seq, "withdrawn", f"nothing was changed: {exc}")
@@ -67,7 +68,7 @@ def changing(
 
 def _copy(world: World, promise: Promise) -> None:
     try:
-        world.claim.promised(promise)
+        world.claim.promised(world.journal.promises)
         world.claim.check()
     except StepBroken as exc:
         world.journal.mark(promise.seq, "withdrawn", str(exc))

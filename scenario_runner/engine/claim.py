@@ -22,27 +22,43 @@ from scenario_runner.core.step import Undo
 from scenario_runner.engine.appending import Disk, sync_folder
 from scenario_runner.engine.journal import Journal
 from scenario_runner.engine.records import Promise, Replay, replay
-from scenario_runner.engine.run_card import JOURNAL, RunCard, write_card
+from scenario_runner.engine.run_card import CARD, JOURNAL, RunCard, write_card
 from scenario_runner.errors import Orphaned, Refused
 
 
 class ClusterClaim(Protocol):
     """The same claim in the cluster, for runs from several machines."""
 
-    def promised(self, promise: Promise) -> None:
-        """Copy a promise that is on the local disk already; raise StepBroken when that fails."""
+    @property
+    def lost(self) -> str:
+        """Why the targets are somebody else's by now, and with them the duty to take everything back; "" while ours."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What went wrong without harm."""
+        ...
+
+    def promised(self, promises: tuple[Promise, ...]) -> None:
+        """Copy the promises, the last one of which is new and on the local disk; raise StepBroken when that fails."""
         ...
 
     def check(self) -> None:
-        """Raise StepBroken when the claim may have passed to somebody else: nothing may be changed any more."""
+        """
+        Raise before anything is changed or taken back by somebody who may not: Fenced for good, TargetUnreachable
+        while nobody knows.
+        """
         ...
 
 
 class LocalOnly:
-    """No claim in the cluster: a lab belongs to the machine that it runs on."""
+    """No claim in the cluster: for tests of one run alone."""
 
-    def promised(self, promise: Promise) -> None:
-        del promise
+    lost = ""
+    notes: tuple[str, ...] = ()
+
+    def promised(self, promises: tuple[Promise, ...]) -> None:
+        del promises
 
     def check(self) -> None:
         return
@@ -65,10 +81,18 @@ class KnownRun:
 class Claim:
     """What a living run holds. The locks fall with the process, whatever ends it."""
 
-    def __init__(self, journal: Journal, entry: Path, locks: list[int]) -> None:
+    def __init__(self, journal: Journal, run_dir: Path, entry: Path, locks: list[int]) -> None:
         self.journal = journal
+        self._run_dir = run_dir
         self._entry = entry
         self._locks = locks
+
+    def abandon(self) -> None:
+        """Let go of a run that never began: its folder must not look like one that did."""
+        self.release()
+        for name in (JOURNAL, CARD):
+            (self._run_dir / name).unlink(missing_ok=True)
+        self._run_dir.rmdir()
 
     def release(self) -> None:
         """Let go; the run stays known as long as a promise of it is open or a line of its journal is unreadable."""
@@ -175,7 +199,7 @@ def _open_run(
     entry = cluster / "runs" / card.run_id
     entry.write_text(f"{run_dir.absolute()}\n", encoding="utf-8")
     sync_folder(entry.parent)
-    return Claim(journal, entry, locks)
+    return Claim(journal, run_dir, entry, locks)
 
 
 def _refuse_orphans(cluster: Path, undos: Mapping[str, type[Undo]]) -> None:

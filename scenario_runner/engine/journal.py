@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scenario_runner.core.step import Undo
 from scenario_runner.engine.appending import AppendFile, Disk
-from scenario_runner.engine.records import Promise, encode, replay
+from scenario_runner.engine.records import Promise, encode, promise_body, replay
 from scenario_runner.engine.versions import version
 from scenario_runner.errors import Refused, StepBroken
 
@@ -59,14 +59,11 @@ class Journal:
         """Return once the promise is on the disk; raise StepBroken when it cannot be put there: change nothing then."""
         with self._lock:
             seq = max(self._promises, default=0) + 1
-            body = undo.model_dump(mode="json")
-            kind = str(body["undo"])
-            line = {"step": step_id, "scope": list(scope), "version": version(), "undo": body}
+            made = Promise(seq, step_id, scope, undo, undo.undo, version())
             try:
-                self._file.append(encode(self.run, seq, "promise", line))
+                self._file.append(encode(self.run, seq, "promise", promise_body(made)))
             except OSError as exc:
                 raise StepBroken(f"nothing was changed: the undo journal cannot take the promise: {exc}") from exc
-            made = Promise(seq, step_id, scope, undo, kind, version())
             self._promises[seq] = made
             return made
 

@@ -53,12 +53,22 @@ class Replay:
 
 
 def encode(run: str, seq: int, kind: str, body: Mapping[str, Any]) -> bytes:
-    record = {"v": FORMAT, "run": run, "seq": seq, "kind": kind, **body}
+    return sealed({"v": FORMAT, "run": run, "seq": seq, "kind": kind, **body})
+
+
+def promise_body(promise: Promise) -> dict[str, Any]:
+    """What the record of a promise says beside its number."""
+    body = {} if promise.undo is None else promise.undo.model_dump(mode="json")
+    return {"step": promise.step_id, "scope": list(promise.scope), "version": promise.version, "undo": body}
+
+
+def sealed(record: Mapping[str, Any]) -> bytes:
+    """A line that tells whether it was harmed."""
     return json.dumps({**record, "crc": _crc(record)}, separators=(",", ":")).encode() + b"\n"
 
 
-def decode(line: bytes) -> dict[str, Any]:
-    """Raise ValueError with a sentence when the line is not a whole, unharmed record."""
+def unsealed(line: bytes) -> dict[str, Any]:
+    """Raise ValueError with a sentence when the line is not whole and unharmed."""
     try:
         record = json.loads(line)
     except ValueError:
@@ -67,6 +77,12 @@ def decode(line: bytes) -> dict[str, Any]:
         raise ValueError("it is not a JSON object")  # noqa: TRY004 - one kind of error for every kind of damage
     if record.pop("crc", None) != _crc(record):
         raise ValueError("its checksum does not match")
+    return record
+
+
+def decode(line: bytes) -> dict[str, Any]:
+    """Raise ValueError with a sentence when the line is not a whole, unharmed record of a journal."""
+    record = unsealed(line)
     if record.get("v") != FORMAT:
         raise ValueError(f"it is of format {record.get('v')}, this version reads format {FORMAT}")
     if record.get("kind") not in KINDS or not isinstance(record.get("seq"), int):
@@ -80,7 +96,12 @@ def replay(path: Path, undos: Mapping[str, type[Undo]]) -> Replay:
 
     A number that is missing among the promises belonged to a line that cannot be read: it is listed, never forgotten.
     """
-    whole, newline, _torn = path.read_bytes().rpartition(b"\n")
+    return replay_lines(path.read_bytes(), undos)
+
+
+def replay_lines(text: bytes, undos: Mapping[str, type[Undo]]) -> Replay:
+    """The same for lines that are no file."""
+    whole, newline, _torn = text.rpartition(b"\n")
     reading = _Reading(undos)
     for number, line in enumerate(whole.split(b"\n") if newline else (), start=1):
         reading.take(number, line)

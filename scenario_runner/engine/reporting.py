@@ -62,10 +62,14 @@ def _facts(state: RunState) -> Facts:
         outcomes=state.outcomes,
         faults=[_proved(state, fault) for fault in state.ledger.faults],
         control=state.plan.control,
-        left=[f"{one.subject()} ({one.detail})" for one in state.world.journal.outstanding],
+        left=[] if state.world.claim.lost else _left(state),
         stop=state.world.stop.reason,
         trouble=state.trouble,
     )
+
+
+def _left(state: RunState) -> list[str]:
+    return [f"{one.subject()} ({one.detail})" for one in state.world.journal.outstanding]
 
 
 def _proved(state: RunState, fault: Fault) -> ProvedFault:
@@ -137,7 +141,8 @@ def _undo(state: RunState, promise: Promise) -> UndoSummary:
     undone = state.undone.get(promise.seq)
     outcome = promise.state if promise.state in {"kept", "withdrawn"} else "left"
     seconds = undone.seconds if undone else 0.0
-    return UndoSummary(promise.seq, promise.subject(), promise.step_id, outcome, promise.detail, seconds)
+    detail = state.world.claim.lost if outcome == "left" and state.world.claim.lost else promise.detail
+    return UndoSummary(promise.seq, promise.subject(), promise.step_id, outcome, detail, seconds)
 
 
 def _residue(state: RunState) -> tuple[str, ...]:
@@ -151,4 +156,4 @@ def _residue(state: RunState) -> tuple[str, ...]:
 
 def _notes(state: RunState) -> tuple[str, ...]:
     gaps = [f"{one.name}: {one.value}" for one in state.log.select("watch", fact="gap")]
-    return (*state.notes, *state.emit.notes, *state.world.journal.notes, *gaps)
+    return (*state.notes, *state.emit.notes, *state.world.journal.notes, *state.world.claim.notes, *gaps)

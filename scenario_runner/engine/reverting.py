@@ -63,7 +63,8 @@ def take_everything_back(state: RunState) -> None:
 
 def _revert(state: RunState, clock: Clock, deadline: Deadline, promises: Iterable[Promise]) -> tuple[Undone, ...]:
     ctx = UndoContext(clock, deadline, state.world.agent, state.world.cluster)
-    undone = take_back_all(promises, ctx, state.world.journal, partial(_ordered, state, clock))
+    ordered = partial(_ordered, state, clock)
+    undone = take_back_all(promises, ctx, state.world.journal, ordered, state.world.claim.check)
     state.undone |= {one.promise.seq: one for one in undone}
     return undone
 

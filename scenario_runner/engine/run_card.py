@@ -14,6 +14,14 @@ JOURNAL = "undo.jsonl"
 
 
 @dataclass(frozen=True)
+class Scope:
+    """What the plan of a run names; whatever a journal says, a recovery acts on nothing else."""
+
+    namespaces: tuple[str, ...] = ()
+    uids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class RunCard:
     """Enough to take a dead run back from any folder."""
 
@@ -28,6 +36,9 @@ class RunCard:
     token_file: str
     targets: tuple[str, ...]  # names of the nodes that the run may change
     undo_budget: float = 300.0  # seconds
+    scope: Scope | None = None  # None: written by a version that did not know it
+    context: str = ""  # of the kubeconfig; "in-cluster" in a pod; "" for a lab
+    agent_ca: str = ""  # file with the authority of the agents' certificate
 
 
 def write_card(run_dir: Path, card: RunCard) -> None:
@@ -43,9 +54,15 @@ def read_card(run_dir: Path) -> RunCard:
     """Raise Refused when the folder holds no run that this version can read."""
     path = run_dir / CARD
     try:
-        return TypeAdapter(RunCard).validate_json(path.read_bytes())
+        return parse_card(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise Refused(f"{run_dir} is not the folder of a run: it has no {CARD}") from None
+
+
+def parse_card(text: bytes, where: str) -> RunCard:
+    """Raise Refused, naming `where` it lies, when it is no card that this version can read."""
+    try:
+        return TypeAdapter(RunCard).validate_json(text)
     except ValidationError as exc:
         problem = exc.errors()[0]
-        raise Refused(f"{path} cannot be read: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from exc
+        raise Refused(f"{where} cannot be read: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from exc

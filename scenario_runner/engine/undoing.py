@@ -2,14 +2,22 @@
 
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from scenario_runner.core.step import UndoContext
-from scenario_runner.engine.journal import Journal
 from scenario_runner.engine.records import Promise
-from scenario_runner.errors import ScenarioRunnerError, Stopped, TargetUnreachable
+from scenario_runner.errors import Fenced, ScenarioRunnerError, Stopped, TargetUnreachable
 
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.0)  # seconds between looks; the last one stays
+
+
+class Marks(Protocol):
+    """Who is told what became of a promise: the journal of a run, or its copy in the cluster."""
+
+    run: str
+
+    def mark(self, seq: int, kind: str, detail: str = "") -> None: ...
 
 
 @dataclass(frozen=True)
@@ -38,17 +46,18 @@ class _Work:
     trace: str | None = None
     ended: float = 0.0
 
-    def order(self, ctx: UndoContext) -> None:
+    def order(self, ctx: UndoContext, owned: Callable[[], None]) -> None:
         """An unreachable target is tried again until the budget is spent; a refusal is final."""
         if self.promise.undo is None:
             self.final, self.left = True, _unknown(self.promise)
             return
         try:
+            owned()
             self.told = self.promise.undo.take_back(ctx)
             self.ordered = True
         except TargetUnreachable as exc:
             self.left = str(exc)
-        except Stopped:
+        except (Stopped, Fenced):
             raise
         except ScenarioRunnerError as exc:
             self.final, self.left = True, str(exc)
@@ -78,13 +87,18 @@ class _Work:
 
 
 def take_back_all(
-    promises: Iterable[Promise], ctx: UndoContext, journal: Journal, ordered: Callable[[Promise], None]
+    promises: Iterable[Promise],
+    ctx: UndoContext,
+    journal: Marks,
+    ordered: Callable[[Promise], None] = lambda promise: None,
+    owned: Callable[[], None] = lambda: None,
 ) -> tuple[Undone, ...]:
     """
     Take promises back until `ctx.deadline`; what is not gone by then is marked `left` and stays open.
 
-    `ordered` hears of each promise whose take_back went through. Raise Stopped, leaving the promises as they are,
-    when the context's clock is stopped.
+    `ordered` hears of each promise whose take_back went through; `owned` is asked before each of them whether they
+    still are ours to take back. Raise Stopped or Fenced, leaving the promises as they are, when the context's clock
+    is stopped or they belong to somebody else.
     """
     clock = ctx.clock
     in_order = sorted(promises, key=lambda one: (one.undo.phase if one.undo else 0, -one.seq))
@@ -93,15 +107,24 @@ def take_back_all(
     while True:
         for one in work:
             if not one.ordered and not one.over:
-                one.order(ctx)
+                one.order(_for(one, ctx, journal), owned)
                 if one.ordered:
                     ordered(one.promise)
         for one in work:
-            _look(one, ctx)
+            _look(one, _for(one, ctx, journal))
         if all(one.over for one in work) or ctx.deadline.left == 0:
             return tuple(_settle(one, clock.monotonic(), journal) for one in work)
         clock.sleep(min(_PAUSES[min(looks, len(_PAUSES) - 1)], ctx.deadline.left))
         looks += 1
+
+
+def _for(one: _Work, ctx: UndoContext, journal: Marks) -> UndoContext:
+    return replace(ctx, claim=claim_text(journal.run, one.promise.seq))
+
+
+def claim_text(run: str, seq: int) -> str:
+    """What stands on every object that a promise is about."""
+    return f"{run}/{seq}"
 
 
 def _look(one: _Work, ctx: UndoContext) -> None:
@@ -112,7 +135,7 @@ def _look(one: _Work, ctx: UndoContext) -> None:
         one.ended = ctx.clock.monotonic()
 
 
-def _settle(one: _Work, now: float, journal: Journal) -> Undone:
+def _settle(one: _Work, now: float, journal: Marks) -> Undone:
     detail = one.told or "nothing of it is left" if one.kept else one.left
     journal.mark(one.promise.seq, "kept" if one.kept else "left", detail)
     seconds = (one.ended or now) - one.started

@@ -9,8 +9,9 @@ from scenario_runner.core.ports import Edit, Injection, ObjectRef
 from scenario_runner.core.samples import LoadOrder
 from scenario_runner.core.step import Context, Step
 from scenario_runner.core.targets import GpuTarget
+from scenario_runner.core.undo.delete_created import DeleteCreated
 from scenario_runner.core.undo.recover_fault import RecoverFault
-from scenario_runner.core.undo.revert_edits import RevertEdits, SavedEdit
+from scenario_runner.core.undo.revert_edits import RevertEdits
 from scenario_runner.errors import StepBroken, StepFailed
 
 
@@ -66,18 +67,26 @@ class Retouch(Kind):
     value: str = "big"
 
     def run(self, ctx: Context) -> Finding:
-        ref = ObjectRef("apps/v1", "Deployment", "dynamo", "vllm-decode", "uid-vllm-decode")
+        document = ctx.cluster.read(ObjectRef("apps/v1", "Deployment", "dynamo", "vllm-decode"))
+        assert document is not None
         path = ("spec", "template", "spec", "containers", "name=main", "env", "name=MODEL", "value")
-        saved = SavedEdit(path=path, was="tiny", became=self.value)
-        undo = RevertEdits(
-            api_version="apps/v1", kind="Deployment", namespace="dynamo", name="vllm-decode",
-            uid="uid-vllm-decode", edits=(saved,),
-        )  # fmt: skip
+        undo = RevertEdits.of(document, [Edit(path, "tiny", self.value)])
         with ctx.changing(undo) as act:
-            document = act.cluster.read(ref)
-            assert document is not None
-            act.cluster.edit(ref, document.resource_version, (Edit(path, "tiny", self.value),))
+            undo.make(act)
         return Finding("retouched")
+
+
+class Furnish(Kind):
+    """Create a ConfigMap."""
+
+    role: ClassVar[Role] = Role.ACTION
+
+    def run(self, ctx: Context) -> Finding:
+        name = DeleteCreated.name_for(ctx.run.run_id, "library")
+        undo = DeleteCreated(api_version="v1", kind="ConfigMap", namespace="dynamo", name=name)
+        with ctx.changing(undo) as act:
+            undo.make(act, {"data": {"library": "bytes"}})
+        return Finding("furnished")
 
 
 class TakeBack(Kind):

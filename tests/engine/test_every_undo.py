@@ -6,12 +6,16 @@ import pytest
 
 from scenario_runner.core.step import Undo, UndoPhase
 from scenario_runner.core.undo import UNDOS
+from scenario_runner.core.undo.delete_created import DeleteCreated
 from scenario_runner.core.undo.recover_fault import RecoverFault
 from scenario_runner.core.undo.revert_edits import RevertEdits, SavedEdit
 from scenario_runner.errors import TargetRefused, TargetUnreachable
 
 ENV = ("spec", "template", "spec", "containers", "name=main", "env")
 SAMPLES = {
+    "delete_created": DeleteCreated(
+        api_version="v1", kind="ConfigMap", namespace="dynamo", name="scenario-runner-library"
+    ),
     "recover_fault": RecoverFault(fault_id="gpu-1~f", node="gpu-1", xid=79),
     "revert_edits": RevertEdits(
         api_version="apps/v1", kind="Deployment", namespace="dynamo", name="vllm-decode", uid="uid-vllm-decode",

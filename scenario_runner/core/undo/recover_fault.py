@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Literal
 
+from scenario_runner.core.ports import ObjectRef
 from scenario_runner.core.step import Undo, UndoContext, UndoPhase
 
 
@@ -34,3 +35,6 @@ class RecoverFault(Undo):
 
     def subject(self) -> str:
         return f"XID {self.xid} on {self.node}"
+
+    def touches(self) -> ObjectRef:
+        return ObjectRef("v1", "Node", "", self.node)

@@ -1,12 +1,13 @@
 """Takes edits of one Kubernetes object back, leaf by leaf, and leaves alone what somebody else changed since."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from scenario_runner.core.edits import CLAIM_PATH, claim_of, emptied, leaf, missing_parents
 from scenario_runner.core.ports import Document, Edit, ObjectRef
-from scenario_runner.core.step import Undo, UndoContext, UndoPhase
+from scenario_runner.core.step import Act, Undo, UndoContext, UndoPhase
 from scenario_runner.errors import TargetRefused, TargetUnreachable
 
 _TRIES = 3  # an object that changes under our hands is read again; one that never holds still is tried later
@@ -24,10 +25,10 @@ class SavedEdit(BaseModel):
 
 class RevertEdits(Undo):
     """
-    Set each leaf that still has our value back to what it was.
+    Set each leaf that still has our value back to what it was, and take our claim off, in one request.
 
-    A leaf with a third value is left, with all three told. An object that is gone, or has another uid, has nothing
-    of ours any more. Of LD_PRELOAD only our own element is taken out.
+    A leaf with a third value is left, with all three told. An object that is gone, has another uid or carries the
+    claim of somebody else has nothing of ours any more. Of LD_PRELOAD only our own element is taken out.
     """
 
     phase: ClassVar[UndoPhase] = UndoPhase.TEMPLATES
@@ -39,50 +40,96 @@ class RevertEdits(Undo):
     name: str
     uid: str
     edits: tuple[SavedEdit, ...]
+    made: tuple[tuple[str, ...], ...] = ()  # parents that the edits create: gone again once they are empty
+
+    @classmethod
+    def of(cls, document: Document, edits: Iterable[Edit]) -> Self:
+        """The undo of edits that are about to be made to an object that was just read."""
+        wanted, ref = tuple(edits), document.ref
+        return cls(
+            api_version=ref.api_version,
+            kind=ref.kind,
+            namespace=ref.namespace,
+            name=ref.name,
+            uid=ref.uid,
+            edits=tuple(SavedEdit(path=one.path, was=one.was, became=one.became) for one in wanted),
+            made=missing_parents(document.content, [*wanted, Edit(CLAIM_PATH, None, "")]),
+        )
+
+    def make(self, act: Act) -> Document:
+        """Make the very edits that this promises to take back: the claim first, then all of them in one request."""
+        act.cluster.claim(self.touches(), act.claim)
+        forward = tuple(Edit(one.path, one.was, one.became) for one in self.edits)
+        return act.cluster.edit_claimed(self.touches(), act.claim, forward)
 
     def take_back(self, ctx: UndoContext) -> str:
         for _ in range(_TRIES):
             document = self._read(ctx)
             if document is None:
                 return f"{self.subject()} is gone"
-            back = tuple(edit for edit in (_backward(document, one) for one in self.edits) if edit is not None)
-            if not back:
-                return f"{self.subject()} has nothing of ours"
+            back = self._backward(document, ctx.claim)
             try:
-                ctx.cluster.edit(document.ref, document.resource_version, back)
+                if not back:
+                    self._bolt(document, ctx)
+                    return f"{self.subject()} has nothing of ours"
+                ctx.cluster.edit(document.ref, document.resource_version, tuple(back))
             except TargetRefused as exc:
                 if exc.code != "Conflict":
                     raise
             else:
-                return f"{self.subject()} is as it was: {len(back)} of {len(self.edits)} values set back"
+                values = sum(edit.path != CLAIM_PATH and edit.path not in self.made for edit in back)
+                return f"{self.subject()} is as it was: {values} of {len(self.edits)} values set back"
         raise TargetUnreachable(f"{self.subject()} changed under our hands {_TRIES} times")
 
     def leftover(self, ctx: UndoContext) -> str | None:
         document = self._read(ctx)
-        if document is None:
+        if document is None or _is_foreign(document, ctx.claim):
             return None
         left = [text for text in (_left(document, edit) for edit in self.edits) if text]
+        if not left and ctx.claim and claim_of(document.content) == ctx.claim:
+            left = ["our claim is still on it"]
         return f"{self.subject()}: " + "; ".join(left) if left else None
 
     def subject(self) -> str:
         return f"edits of {self.kind} " + (f"{self.namespace}/{self.name}" if self.namespace else self.name)
 
+    def touches(self) -> ObjectRef:
+        return ObjectRef(self.api_version, self.kind, self.namespace, self.name, self.uid)
+
+    def differences(self) -> tuple[str, ...]:
+        return tuple(f"{'.'.join(edit.path)}: {edit.became!r} -> {edit.was!r}" for edit in self.edits)
+
     def _read(self, ctx: UndoContext) -> Document | None:
-        document = ctx.cluster.read(ObjectRef(self.api_version, self.kind, self.namespace, self.name, self.uid))
+        document = ctx.cluster.read(self.touches())
         return None if document is None or document.ref.uid != self.uid else document
 
+    def _backward(self, document: Document, claim: str) -> list[Edit]:
+        if _is_foreign(document, claim):
+            return []
+        back = [edit for edit in (_backward(document, one) for one in self.edits) if edit is not None]
+        if claim and claim_of(document.content) == claim:
+            back.append(Edit(CLAIM_PATH, claim, None))
+        return emptied(document.content, back, self.made) if back else []
 
-def leaf(content: Any, path: tuple[str, ...]) -> Any:
-    """The value at a keyed path ("containers", "name=main", "image"); None when it is not there."""
-    for part in path:
-        key, keyed, wanted = part.partition("=")
-        if isinstance(content, list) and keyed:
-            content = next((one for one in content if isinstance(one, Mapping) and one.get(key) == wanted), None)
-        elif isinstance(content, Mapping):
-            content = content.get(part)
-        else:
-            return None
-    return content
+    def _bolt(self, document: Document, ctx: UndoContext) -> None:
+        """
+        Make a claim that is still on its way come too late: it only lands on the version that it saw.
+
+        The object gets a new version by our claim being put on and taken off again. One with a claim of somebody else
+        needs none: ours is refused there.
+        """
+        if not ctx.claim or claim_of(document.content):
+            return
+        on = ctx.cluster.edit(document.ref, document.resource_version, (Edit(CLAIM_PATH, None, ctx.claim),))
+        off = [Edit(CLAIM_PATH, ctx.claim, None)]
+        off = emptied(on.content, off, missing_parents(document.content, [Edit(CLAIM_PATH, None, ctx.claim)]))
+        ctx.cluster.edit(on.ref, on.resource_version, tuple(off))
+
+
+def _is_foreign(document: Document, claim: str) -> bool:
+    """Whether another promise has the object now: whatever stands there is its own."""
+    found = claim_of(document.content)
+    return bool(claim and found) and found != claim
 
 
 def _backward(document: Document, edit: SavedEdit) -> Edit | None:
