@@ -14,6 +14,7 @@ from fault_agent.main import openapi_document
 from scenario_runner.format.schema import json_schema
 from scenario_runner.reporters import report_json, step_docs
 from scenario_runner.steps import STEPS
+from tests.deploy.pins import image_requirements
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,6 +28,7 @@ def generated() -> Iterator[tuple[str, str]]:
     yield "schemas/scenario.schema.json", _json(json_schema(STEPS))
     yield "schemas/report.schema.json", _json(report_json.json_schema())
     yield "schemas/steps.md", step_docs.render(STEPS)
+    yield from image_requirements()
 
 
 def _json(content: dict[str, Any]) -> str:
