@@ -1,4 +1,4 @@
-"""What a node of a lab is made of: its GPUs and its boot id."""
+"""What a node of a lab is made of: its GPUs, its boot id and the ring of its kernel."""
 
 import json
 import uuid
@@ -25,7 +25,9 @@ def install(node: NodeLayout, name: str, lab_id: str, pci_domain: str, bus: int,
 
 
 def boot(node: NodeLayout) -> None:
-    """A machine that starts has a new boot id."""
+    """A machine that starts has a new boot id, and an empty kernel log where that is a file of its own."""
+    if node.kernel_log.exists():
+        write_whole(node.kernel_log, "")
     write_whole(node.boot_id, f"{uuid.uuid4()}\n")
 
 

@@ -30,7 +30,8 @@ REAL = Times(
     model_load=45,
 )
 
-# Below these a busy laptop would be taken for a broken cluster.
+# Below these a busy laptop would be taken for a broken cluster. A reboot takes longer than the grace, as on a real
+# cluster: the node is seen to be not ready meanwhile, and its pods are not evicted for that alone.
 _FLOOR = Times(
     node_renewal=0.5,
     node_grace=4,
@@ -38,7 +39,7 @@ _FLOOR = Times(
     backoff_first=0.1,
     backoff_limit=1,
     backoff_reset=2,
-    reboot=0.5,
+    reboot=6,
     model_load=0.1,
 )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from scenario_runner.lab import times
+from scenario_runner.lab.hardware import boot, install
 from scenario_runner.lab.kernel_log_guard import why_not_real
 from scenario_runner.lab.kubelet.environment import (
     ConfigError,
@@ -18,6 +19,7 @@ from scenario_runner.lab.kubelet.environment import (
 )
 from scenario_runner.lab.kubelet.gpus import GpuPool, Holder
 from scenario_runner.lab.kubelet.pod_status import conditions_of, phase_of
+from scenario_runner.lab.layout import NodeLayout
 from scenario_runner.lab.processes import start_time
 from scenario_runner.lab.proxy import Address, routes
 
@@ -147,11 +149,27 @@ def test_a_quiet_machine_may_use_its_kernel_log_if_it_can_be_written(tmp_path: P
 
 def test_times_are_divided_but_stay_sensible() -> None:
     assert times.scaled(1) == times.REAL
-    assert times.scaled(60).reboot == 1.5
+    assert times.scaled(10).reboot == 9
     assert times.scaled(1e9).node_grace == 4
     assert times.from_text(times.to_text(times.scaled(60))) == times.scaled(60)
     with pytest.raises(ValueError, match=r"^a scale of 0 is not above 0$"):
         times.scaled(0)
+
+
+@pytest.mark.parametrize("scale", [1, 10, 60, 1000])
+def test_a_reboot_takes_so_long_that_the_node_is_seen_to_be_not_ready(scale: float) -> None:
+    scaled = times.scaled(scale)
+    assert scaled.node_grace + 2 * scaled.node_renewal <= scaled.reboot < scaled.node_grace + scaled.eviction_after
+
+
+def test_a_node_that_boots_has_another_boot_id_and_an_empty_kernel_log(tmp_path: Path) -> None:
+    node = NodeLayout(tmp_path / "gpu-1")
+    install(node, "gpu-1", "lab", "4001", 16, gpus=2)
+    first = node.boot_id.read_text()
+    assert not node.kernel_log.exists()  # a node that shares the real one has none of its own
+    node.kernel_log.write_text("12,0,1,-;of the first boot\n")
+    boot(node)
+    assert (node.boot_id.read_text() != first, node.kernel_log.read_text()) == (True, "")
 
 
 def test_a_process_that_does_not_exist_has_no_start_time() -> None:

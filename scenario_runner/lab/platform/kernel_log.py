@@ -34,6 +34,9 @@ class KernelLog(Protocol):
     def write(self, level: int, text: str) -> None:
         """Add a record of facility user, as a process on the node would; raises OSError."""
 
+    def rebooted(self) -> bool:
+        """The machine has started anew: True if its log has, too, which then will be read from its start."""
+
 
 def open_kernel_log(name: str) -> KernelLog:
     """`real` is /dev/kmsg, anything else the path of a file. Raises OSError for a /dev/kmsg that can not be read."""
@@ -67,6 +70,10 @@ class DeviceLog:
         finally:
             os.close(fd)
 
+    def rebooted(self) -> bool:
+        """Where several nodes share the ring of one machine, it outlives them."""
+        return False
+
 
 class FileLog:
     """A file with one record a line, appended under flock; a new or emptied file is the log of a new boot."""
@@ -99,6 +106,10 @@ class FileLog:
             micros = time.monotonic_ns() // 1000
             os.ftruncate(fd, end)  # half a line is what a writer left that died
             os.pwrite(fd, f"{_USER_FACILITY + level},{sequence},{micros},-;{text}\n".encode(), end)
+
+    def rebooted(self) -> bool:
+        self._inode, self._offset = 0, 0
+        return True
 
 
 @contextmanager

@@ -80,14 +80,16 @@ class Monitor:
         if now - self._up_since < self._times.monitor_start:
             return
         healthy = HealthEvent(self._id(boot_id), self._place.node, self._now(), healthy=True)
-        self._memory.put(self._place.node, replace(deliver(memory, healthy), boot_id=boot_id))
+        after = replace(deliver(memory, healthy), boot_id=boot_id)
+        if self._place.kernel_log.rebooted():
+            after, self._unread = replace(after, cursor=-1), []
+        self._memory.put(self._place.node, after)
         self._up_since = None
 
     def _skip_what_was_read(self) -> None:
+        # In another boot the cursor may mean another log: what is unread then is decided when the node is up.
         cursor = self._known().cursor
-        # A log whose newest record is older than the cursor was begun anew by a reboot: all of it is unread.
-        if self._unread and self._unread[-1].sequence >= cursor:
-            self._unread = [record for record in self._unread if record.sequence > cursor]
+        self._unread = [record for record in self._unread if record.sequence > cursor]
 
     def _known(self) -> NodeMemory:
         memory = self._memory.get(self._place.node)

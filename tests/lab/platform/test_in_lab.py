@@ -43,15 +43,16 @@ def inject(info: LabInfo, xid: int) -> dict[str, Any]:
     return record
 
 
-def follow(info: LabInfo, version: str) -> tuple[list[str], Node]:
-    """Each state of the label in order, until it is gone; and the node then."""
-    seen = [""]
+def follow(info: LabInfo, version: str) -> tuple[list[str], list[str], Node]:
+    """Each state of the label and each status of Ready in order, until the label is gone; and the node then."""
+    seen, ready = [""], ["True"]
     for node in pictures(info, version):
         state = node.labels.get(LABEL, "")
-        if state != seen[-1]:
-            seen.append(state)
+        status = (node.condition("Ready") or {}).get("status", "")
+        seen += [state] * (state != seen[-1])
+        ready += [status] * (status != ready[-1])
         if state == "" and len(seen) > 1:
-            return seen[1:], node
+            return seen[1:], ready, node
     raise AssertionError(f"the watch ended after {seen}")
 
 
@@ -65,7 +66,7 @@ def version_of_now(info: LabInfo) -> str:
 def test_a_fault_that_the_agent_writes_is_healed_and_the_node_is_as_it_was(info: LabInfo, xid: int) -> None:
     version = version_of_now(info)
     fault = inject(info, xid)
-    states, healed = follow(info, version)
+    states, ready, healed = follow(info, version)
     # Whether there is anything to drain depends on where the scheduler put the pods.
     assert [state for state in states if state != "draining"] == [
         "quarantined",
@@ -86,7 +87,10 @@ def test_a_fault_that_the_agent_writes_is_healed_and_the_node_is_as_it_was(info:
     assert repair["spec"]["nodeName"] == "gpu-1"
     if xid == 119:
         assert repair["spec"]["selector"]["uuids"] == [fault["target"]["gpu_uuid"]]
+        assert ready == ["True"]
     else:
+        assert ready == ["True", "Unknown", "True"]
+        assert inject(info, 94)["evidence"]["sequence"] == 0  # the first record of the new boot
         assert healed.raw["status"]["nodeInfo"]["bootID"] != fault["evidence"]["boot_id"]
 
 

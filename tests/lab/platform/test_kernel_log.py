@@ -83,6 +83,20 @@ def test_a_log_that_begins_anew_is_read_from_its_start(path: Path, replaced: boo
         assert log.read() == [Record(12, 0, "new")]
 
 
+def test_after_a_reboot_a_file_is_read_from_its_start_whatever_it_looks_like(path: Path) -> None:
+    log = FileLog(path)
+    log.write(4, "one")
+    assert len(log.read()) == 1
+    path.write_text("12,0,1,-;as long\n" * 9)
+    assert log.rebooted()
+    assert len(log.read()) == 9
+
+
+def test_a_reboot_of_a_node_leaves_the_ring_of_the_machine_as_it_is(path: Path) -> None:
+    path.touch()
+    assert not DeviceLog(path).rebooted()
+
+
 @pytest.mark.kmsg
 def test_the_real_log_gives_back_what_was_written_as_a_record_of_facility_user() -> None:
     if not os.access("/dev/kmsg", os.R_OK | os.W_OK):

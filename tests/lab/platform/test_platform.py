@@ -121,6 +121,17 @@ def test_lines_of_the_new_boot_are_read_once_the_monitor_is_up(world: World) -> 
     assert [event["message"].split()[0] for event in world.events()] == ["ErrorCode:94"]
 
 
+def test_no_line_of_a_new_boot_is_missed_by_a_stand_in_that_restarts_though_numbers_begin_anew(world: World) -> None:
+    world.xid("gpu-1", 79)
+    world.reach("gpu-1", "quarantined")
+    world.reach("gpu-1", "")
+    world.xid("gpu-1", 94, "after the boot")
+    assert world.log("gpu-1").read_text().startswith("12,0,")
+    world.restart()
+    world.pass_time(3)
+    assert [event["message"].split()[0] for event in world.events()] == ["ErrorCode:94"]
+
+
 def test_lines_written_before_the_stand_in_began_are_old_news(tmp_path: Path) -> None:
     (tmp_path / "gpu-1.kmsg").write_text("12,5,1,-;kernel: NVRM: Xid (PCI:4001:11:00): 79, old\n")
     world = World(tmp_path)

@@ -85,6 +85,8 @@ class World:
 
     def go_down(self, node: str) -> None:
         self.reboots.append(node)
+        if self.log(node).exists():
+            self.log(node).write_text("")
         (self.folder / f"{node}.boot").write_text(f"boot-{len(self.reboots)}-{node}\n")
 
     def come_up(self, node: str) -> None:
