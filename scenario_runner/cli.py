@@ -3,9 +3,12 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from scenario_runner.app.place import Place
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -40,6 +43,40 @@ def _lab(command: C) -> C:
     ):
         command = option(command)
     return command
+
+
+def _cluster(command: C) -> C:
+    """The options that choose a real cluster."""
+    for option in (
+        click.option(
+            "--reach",
+            type=click.Choice(["auto", "direct", "api-proxy", "node-port", "load-balancer"]),
+            default="auto",
+            show_default=True,
+            help="How requests get to a `service:` target. auto: straight inside the cluster, else through the API "
+            "server's proxy.",
+        ),
+        click.option("--agent-ca", type=PATHS, metavar="FILE", help="Authority that signed the agents' certificate."),
+        click.option("--agent-token-file", type=PATHS, metavar="FILE", help="Token of the fault agents."),
+        click.option(
+            "--agent", metavar="URL", help="The fault agents' gateway; else the Service of their Helm chart is found."
+        ),
+        click.option(
+            "--kubeconfig", type=PATHS, metavar="FILE", help="Instead of those of KUBECONFIG, or ~/.kube/config."
+        ),
+        click.option("--context", metavar="NAME", help="The cluster. Not needed inside a pod: then it is the pod's."),
+    ):
+        command = option(command)
+    return command
+
+
+def _place(options: dict[str, Any]) -> "Place":
+    """Take the options that say where out of all options."""
+    from scenario_runner.app.place import AgentWish, Place
+
+    agent = AgentWish(options.pop("agent"), options.pop("agent_token_file"), options.pop("agent_ca"))
+    names = ("use_lab", "lab_name", "kernel_log", "context", "kubeconfig", "reach")
+    return Place(agent=agent, **{name: options.pop(name) for name in names if name in options})
 
 
 def _end(work: Callable[[], Any]) -> NoReturn:
@@ -82,7 +119,9 @@ def main() -> None:
 @main.command()
 @click.argument("paths", type=PATHS, nargs=-1, required=True, metavar="FILE|FOLDER...")
 @_lab
+@_cluster
 @_variables
+@click.option("--yes", is_flag=True, help="Do not ask before a real cluster is touched.")
 @click.option("--tag", "tags", multiple=True, help="Only scenarios with this tag (any of several).")
 @click.option("--skip-tag", "skip_tags", multiple=True, help="Not the scenarios with this tag.")
 @click.option("--report-dir", type=PATHS, default=Path("reports"), show_default=True, help="Where runs write.")
@@ -92,7 +131,8 @@ def run(**options: Any) -> None:
     """Run scenarios one after the other: in a folder, its *.yaml files in order of their names."""
     from scenario_runner.app import running
 
-    _end(lambda: running.run(running.RunOptions(**options), click.echo))
+    place = _place(options)
+    _end(lambda: running.run(running.RunOptions(place=place, **options), click.echo))
 
 
 @main.command()
@@ -114,13 +154,15 @@ def lint(paths: tuple[Path, ...], as_json: bool, **sources: Any) -> None:
 @main.command()
 @click.argument("path", type=PATHS, metavar="FILE")
 @_lab
+@_cluster
 @_variables
 @click.option("--seed", type=int, help="Seed of `pick: random`.")
 def plan(**options: Any) -> None:
     """Show what a run would do: targets resolved, budgets, what will be changed. Nothing is touched."""
     from scenario_runner.app import looking
 
-    _end(lambda: looking.plan(looking.PlanOptions(**options)))
+    place = _place(options)
+    _end(lambda: looking.plan(looking.PlanOptions(place=place, **options)))
 
 
 @main.command()

@@ -1,5 +1,6 @@
-"""The fault agents over HTTP, behind their gateway; the only module that knows their routes or imports httpx."""
+"""The fault agents over HTTP, behind their gateway; the only module that knows their routes."""
 
+import ssl
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -36,8 +37,15 @@ class HttpAgent:
     """
 
     def __init__(
-        self, url: str, token: str = "", *, timeout: float = _LONGEST, transport: httpx.BaseTransport | None = None
+        self,
+        url: str,
+        token: str = "",
+        *,
+        timeout: float = _LONGEST,
+        transport: httpx.BaseTransport | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        """`tls` says whom to trust for https; the authorities of this machine if left out."""
         self._url = url.rstrip("/")
         self._timeout = min(timeout, _LONGEST)
         self._http = httpx.Client(
@@ -45,6 +53,7 @@ class HttpAgent:
             timeout=self._timeout,
             trust_env=False,  # a proxy of the environment has no business between us and the agents
             transport=transport,
+            verify=True if tls is None else tls,
         )
 
     def close(self) -> None:

@@ -45,11 +45,13 @@ class Selection:
 
 
 def kubeconfig_files(option: Path | None, environment: Mapping[str, str]) -> tuple[Path, ...]:
-    """`--kubeconfig` alone, else those of KUBECONFIG that exist, else ~/.kube/config; Refused when there is none."""
+    """`--kubeconfig` alone (one or a list), else those of KUBECONFIG that exist, else ~/.kube/config; or Refused."""
     if option is not None:
-        if not option.is_file():
-            raise Refused(f"there is no kubeconfig {option}")
-        return (option,)
+        given = tuple(map(Path, str(option).split(os.pathsep)))
+        for file in given:
+            if not file.is_file():
+                raise Refused(f"there is no kubeconfig {file}")
+        return given
     listed = [Path(name).expanduser() for name in environment.get("KUBECONFIG", "").split(os.pathsep) if name]
     files = tuple(file for file in listed if file.is_file())
     if listed and not files:

@@ -1,6 +1,7 @@
 """The Kubernetes API as `core.ports.Cluster`: the questions and edits of the runner, and nothing else of Kubernetes."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from scenario_runner.adapters.kubernetes_objects import (
 from scenario_runner.adapters.kubernetes_paths import KubernetesPaths
 from scenario_runner.adapters.kubernetes_rest import KubernetesRest
 from scenario_runner.adapters.kubernetes_watch import KubernetesWatch
+from scenario_runner.adapters.service_ways import ServiceWays, Wish
 from scenario_runner.core.clock import Bell, Clock, SystemClock
+from scenario_runner.core.permissions import Permission
 from scenario_runner.core.ports import Document, Edit, ObjectRef, Seen, Subscription, Watch
 from scenario_runner.core.states import NodeState, PodState, ServiceState, WorkloadState
 from scenario_runner.errors import TargetRefused
@@ -43,12 +46,14 @@ class KubernetesCluster:
         timeout: float = 5.0,
         silence: float = _SILENCE,
         clock: Clock | None = None,
+        reach: Wish = "direct",
     ) -> None:
-        """A path stands for the current context of that file."""
+        """A path stands for the current context of that file; `reach` is how requests of ours get to services."""
         clock = clock or SystemClock(Bell())
         selection = select([kubeconfig], None) if isinstance(kubeconfig, Path) else kubeconfig
         self._rest = KubernetesRest(Access(selection, clock), clock, timeout=timeout)
         self._silence = silence
+        self._ways = ServiceWays(self._rest, reach)
         self._paths = KubernetesPaths(self._rest)
         self._changes = KubernetesChanges(self._rest, self._paths)
 
@@ -71,6 +76,25 @@ class KubernetesCluster:
 
     def namespaces(self) -> tuple[str, ...]:
         return tuple(one["metadata"]["name"] for one in self._items("/api/v1/namespaces"))
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the API server would let us."""
+        resource, _, subresource = permission.resource.partition("/")
+        attributes = {
+            "verb": permission.verb,
+            "group": permission.group,
+            "resource": resource,
+            "subresource": subresource,
+            "namespace": permission.namespace,
+            "name": permission.name,
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {key: value for key, value in attributes.items() if value}},
+        }
+        answer = self._rest.send("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+        return bool(answer["status"].get("allowed"))
 
     def node(self, name: str) -> NodeState | None:
         raw = self._rest.get(f"/api/v1/nodes/{name}")
@@ -97,7 +121,10 @@ class KubernetesCluster:
 
     def service(self, namespace: str, name: str) -> ServiceState | None:
         raw = self._rest.get(f"/api/v1/namespaces/{namespace}/services/{name}")
-        return None if raw is None else service_state(raw)
+        if raw is None:
+            return None
+        way = self._ways.way(raw)
+        return replace(service_state(raw), way=way.name, urls=way.urls)
 
     def services(self, namespace: str) -> tuple[ServiceState, ...]:
         return tuple(map(service_state, self._items(list_path("services", namespace))))

@@ -106,7 +106,7 @@ def refusal(
         return NoAnswer(text, again_after=_SOON if after is None else after)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return NoAnswer(text, sent=True, again_after=after or 0.0)
-    return TargetRefused(f"{server} refuses {what}: {message}", code=reason)
+    return TargetRefused(f"the API server refuses {what}: {message}", code=reason)
 
 
 def not_kubernetes(access: Access, path: str, body: bytes) -> TargetRefused:

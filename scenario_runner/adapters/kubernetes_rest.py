@@ -85,7 +85,12 @@ class KubernetesRest:
         return self._parsed(path, self._request(Call(method, path, query, body, "application/json" if body else "")))
 
     def raw(self, call: Call, *, timeout: float) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and body of whatever answers behind the API server; tried once. Raise NoAnswer."""
+        """Status, headers and body of whatever answers behind the API server. Raise NoAnswer at the first trouble."""
+        answer = self._raw(call, timeout)
+        again = answer[0] == HTTPStatus.UNAUTHORIZED and self._access.forget()
+        return self._raw(call, timeout) if again else answer
+
+    def _raw(self, call: Call, timeout: float) -> tuple[int, Mapping[str, str], bytes]:
         response = self._open(call, connect=timeout, read=timeout)
         try:
             return response.status, dict(response.headers), self._body(response)

@@ -7,10 +7,12 @@ import sys
 import tempfile
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 import scenario_runner
+from scenario_runner.adapters.service_ways import Entrance
 from scenario_runner.core.clock import Clock
 from scenario_runner.core.samples import MOST_LATE, LoadOrder, Sample, Samples, starved
 from scenario_runner.errors import StepBroken
@@ -33,12 +35,20 @@ _GOODBYE = 2.0  # seconds that it has to end by itself
 class LoadProcess:
     """A `LoadSource`: each load is a process (`python -m scenario_runner.load`)."""
 
-    def __init__(self, clock: Clock) -> None:
-        """`clock` must count like the machine's own (`SystemClock`); its bell rings for new samples."""
+    def __init__(self, clock: Clock, entrance: Entrance | None = None) -> None:
+        """
+        `clock` must count like the machine's own (`SystemClock`); its bell rings for new samples.
+
+        `entrance` is for orders that go through the API server.
+        """
         self._clock = clock
+        self._entrance = entrance
 
     def start(self, order: LoadOrder) -> "LoadProcessRun":
         """Raise StepBroken if no process can be started; what goes wrong later is what the run's `broken` says."""
+        door = self._entrance
+        if door is not None and door.covers(order.url):
+            order = replace(order, headers={**order.headers, **door.headers()}, tls=door.tls())
         try:
             return LoadProcessRun(order, self._clock)
         except OSError as error:

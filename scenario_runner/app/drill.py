@@ -10,15 +10,16 @@ from pathlib import Path
 
 from scenario_runner.adapters.load_process import LoadProcess
 from scenario_runner.app.backend import Backend
-from scenario_runner.app.files import state_folder
+from scenario_runner.app.claiming import Waiting, claimed, refuse_orphans, scope_of, seat_in
+from scenario_runner.app.consent import Consent
+from scenario_runner.app.preflight import refuse_what_is_not_permitted
 from scenario_runner.app.record import EventFile
 from scenario_runner.core.clock import Bell, Stop, SystemClock
 from scenario_runner.core.events import Event
 from scenario_runner.core.plan import Plan
 from scenario_runner.core.report import Report
 from scenario_runner.core.targets import GpuTarget, NodesTarget, NodeTarget
-from scenario_runner.core.undo import UNDOS
-from scenario_runner.engine import claim, runner
+from scenario_runner.engine import runner
 from scenario_runner.engine.run_card import RunCard
 from scenario_runner.engine.signals import Signals, supervise
 from scenario_runner.engine.world import Clocks, World
@@ -34,6 +35,7 @@ class Desk:
     report_dir: Path
     seed: int | None
     show: Callable[[Event], None]
+    consent: Consent
 
 
 def drill(scenario: Scenario, where: Backend, desk: Desk) -> Report:
@@ -42,34 +44,34 @@ def drill(scenario: Scenario, where: Backend, desk: Desk) -> Report:
 
     Raise Refused, Orphaned or StepBroken when it may not begin, LeftAtOnce when a person insists on leaving.
     """
-    claim.refuse_orphans(state_folder(), where.cluster.identity(), UNDOS)
-    chosen = random.SystemRandom().randrange(2**31) if desk.seed is None else desk.seed
-    plan = make_plan(scenario, where.cluster, where.agent, seed=chosen)
     bell = Bell()
     stop = Stop(bell)
     clocks = Clocks.system(bell, stop)
+    waiting = Waiting(desk.signals, stop, seat_in(where, clocks.steps))
+    refuse_orphans(where.identity, waiting)
+    chosen = random.SystemRandom().randrange(2**31) if desk.seed is None else desk.seed
+    plan = make_plan(scenario, where.cluster, where.agent, seed=chosen)
+    refuse_what_is_not_permitted(plan, where)
+    desk.consent.obtain(plan, where)
     run_id = f"{clocks.undo.now().astimezone(UTC):%Y%m%d-%H%M%S}-{plan.scenario}-{secrets.token_hex(2)}"
     run_dir = (desk.report_dir / run_id).absolute()
-    held = claim.take(state_folder(), run_dir, _card(run_id, plan, where), UNDOS)
-    try:
-        with EventFile(run_dir / "events.ndjson") as events:
-            world = World(
-                run_id=run_id,
-                backend=where.words,
-                clocks=clocks,
-                bell=bell,
-                stop=stop,
-                cluster=where.cluster,
-                agent=where.agent,
-                loads=LoadProcess(SystemClock(bell)),
-                journal=held.journal,
-                run_dir=run_dir,
-                listeners=(events, desk.show),
-            )
-            report = supervise(desk.signals, stop, lambda: runner.run(plan, world))
-        return replace(report, host=platform.node())
-    finally:
-        held.release()
+    with claimed(run_dir, _card(run_id, plan, where), waiting) as held, EventFile(run_dir / "events.ndjson") as events:
+        world = World(
+            run_id=run_id,
+            backend=where.words,
+            clocks=clocks,
+            bell=bell,
+            stop=stop,
+            cluster=where.cluster,
+            agent=where.agent,
+            loads=LoadProcess(SystemClock(bell), where.entrance),
+            journal=held.journal,
+            run_dir=run_dir,
+            listeners=(events, desk.show),
+            claim=held.cluster,
+        )
+        report = supervise(desk.signals, stop, lambda: runner.run(plan, world))
+    return replace(report, host=platform.node())
 
 
 def _card(run_id: str, plan: Plan, where: Backend) -> RunCard:
@@ -78,13 +80,16 @@ def _card(run_id: str, plan: Plan, where: Backend) -> RunCard:
         scenario=plan.scenario,
         file=str(plan.file),
         digest=plan.digest,
-        identity=where.cluster.identity(),
+        identity=where.identity,
         backend=where.words,
-        kubeconfig=str(where.info.kubeconfig),
-        agent_url=where.info.gateway_url,
-        token_file=str(where.info.token_file),
+        kubeconfig=where.address.kubeconfig,
+        agent_url=where.address.agent_url,
+        token_file=where.address.token_file,
         targets=_nodes(plan),
         undo_budget=plan.undo_budget,
+        scope=scope_of(plan),
+        context=where.address.context,
+        agent_ca=where.address.agent_ca,
     )
 
 

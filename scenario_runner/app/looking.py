@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from scenario_runner.app.files import Sources, find, read
+from scenario_runner.app.place import Place
 from scenario_runner.errors import ExitCode, InvalidScenario, Problem, Refused
 from scenario_runner.format.lint import lint as lint_scenario
 from scenario_runner.reporters import step_docs
@@ -23,9 +24,7 @@ class PlanOptions:
     """The options of `plan`, as the command line has them."""
 
     path: Path
-    use_lab: bool
-    lab_name: str
-    kernel_log: str
+    place: Place
     variables: tuple[str, ...]
     vars_file: tuple[Path, ...]
     seed: int | None
@@ -73,13 +72,17 @@ def lint(paths: Iterable[Path], sources: Sources) -> LintResult:
 def plan(options: PlanOptions) -> str:
     """The plan of one scenario, as text."""
     from scenario_runner.app.backend import backend
+    from scenario_runner.app.consent import cluster_lines
+    from scenario_runner.app.preflight import refuse_what_is_not_permitted
     from scenario_runner.format.plan import make_plan
     from scenario_runner.format.plan_text import render
 
     scenario = read([options.path], Sources(options.variables, options.vars_file))[0]
     seed = random.SystemRandom().randrange(2**31) if options.seed is None else options.seed
-    with backend(use_lab=options.use_lab, lab_name=options.lab_name, kernel_log=options.kernel_log) as where:
-        return render(make_plan(scenario, where.cluster, where.agent, seed=seed))
+    with backend(options.place) as where:
+        made = make_plan(scenario, where.cluster, where.agent, seed=seed)
+        refuse_what_is_not_permitted(made, where)
+        return "\n".join([*cluster_lines(where), render(made)])
 
 
 def steps(kind: str | None) -> str:

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from scenario_runner.adapters.http_agent import HttpAgent
-from scenario_runner.adapters.kubernetes_cluster import KubernetesCluster
-from scenario_runner.app.backend import read_token
+from scenario_runner.app.backend import again
 from scenario_runner.app.files import state_folder
 from scenario_runner.app.running import worst
 from scenario_runner.core.clock import Bell, SystemClock
@@ -55,7 +53,7 @@ def _one(run: KnownRun, agree: Callable[[str], bool], say: Say) -> ExitCode:
         card, past = engine.look(run.run_dir, UNDOS)
         for promise in past.outstanding:
             say(f"{run.run_id}: to take back: {promise.subject()} (step {promise.step_id})")
-        if not Path(card.kubeconfig).exists():
+        if not card.context and not Path(card.kubeconfig).exists():
             return _forget(run, card, say)
         if not agree(f"take this back on {card.backend}?"):
             raise Refused(f"run {run.run_id} is left as it is")
@@ -66,8 +64,8 @@ def _one(run: KnownRun, agree: Callable[[str], bool], say: Say) -> ExitCode:
 
 
 def _take_back(run: KnownRun, card: RunCard, say: Say) -> ExitCode:
-    agent = HttpAgent(card.agent_url, read_token(Path(card.token_file)))
-    reach = engine.Reach(SystemClock(Bell()), agent, KubernetesCluster(Path(card.kubeconfig)))
+    where = again(card)
+    reach = engine.Reach(SystemClock(Bell()), where.agent, where.cluster)
     result = engine.recover(run.run_dir, state_folder(), reach, UNDOS)
     for one in result.undo:
         say(f"{run.run_id}: {one.subject}: {one.outcome}: {one.detail} ({one.seconds:.1f} s)")

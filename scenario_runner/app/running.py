@@ -1,12 +1,15 @@
 """`run`: scenarios one after the other, and one exit code for all of them."""
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from scenario_runner.app.backend import Backend, backend
+from scenario_runner.app.consent import Consent
 from scenario_runner.app.drill import Desk, drill
 from scenario_runner.app.files import Sources, read
+from scenario_runner.app.place import Place
 from scenario_runner.app.record import begin_junit, write_junit, write_reports
 from scenario_runner.app.refusal import refusal
 from scenario_runner.core.clock import Bell, SystemClock
@@ -33,9 +36,7 @@ class RunOptions:
     """The options of `run`, as the command line has them."""
 
     paths: tuple[Path, ...]
-    use_lab: bool
-    lab_name: str
-    kernel_log: str
+    place: Place
     variables: tuple[str, ...]
     vars_file: tuple[Path, ...]
     tags: tuple[str, ...]
@@ -43,6 +44,7 @@ class RunOptions:
     report_dir: Path
     junit: Path | None
     seed: int | None
+    yes: bool
 
 
 def run(options: RunOptions, say: Callable[[str], None]) -> ExitCode:
@@ -54,8 +56,9 @@ def run(options: RunOptions, say: Callable[[str], None]) -> ExitCode:
     reports: list[Report] = []
     codes: list[ExitCode] = []
     with Signals(SystemClock(Bell())) as signals:
-        desk = Desk(signals, options.report_dir, options.seed, console())
-        with backend(use_lab=options.use_lab, lab_name=options.lab_name, kernel_log=options.kernel_log) as where:
+        consent = Consent(options.yes, sys.stdin, say, signals)
+        desk = Desk(signals, options.report_dir, options.seed, console(), consent)
+        with backend(options.place) as where:
             for scenario in scenarios:
                 codes.append(_one(scenario, where, desk, say, reports))
                 if codes[-1] in {ExitCode.LEFTOVER, ExitCode.INTERRUPTED}:

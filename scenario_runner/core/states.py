@@ -62,12 +62,16 @@ class WorkloadState:
 
 @dataclass(frozen=True)
 class ServiceState:
-    """A service and the address at which this process can reach it."""
+    """A service, and where this process can reach it."""
 
     namespace: str
     name: str
     cluster_ip: str
     ports: Mapping[str, int] = field(default_factory=dict)  # port name (or number as text) -> port
+    way: str = "direct"  # how requests of ours get there: direct, api-proxy, node-port, load-balancer
+    urls: Mapping[int, str] = field(
+        default_factory=dict
+    )  # port -> base URL on that way; none for what way can not have
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from scenario_runner.core.clock import Clock, Deadline
 from scenario_runner.core.faults import Fault, Interval
 from scenario_runner.core.observations import ObservationLog
 from scenario_runner.core.outcome import Finding, Role
+from scenario_runner.core.permissions import Permission
 from scenario_runner.core.ports import Agent, AgentReads, Cluster, ClusterReads, LoadRun, LoadSource, ObjectRef
 from scenario_runner.core.samples import LoadOrder
 from scenario_runner.core.targets import Target
@@ -231,6 +232,11 @@ class Step(BaseModel):
 
     def changes(self, targets: Mapping[str, Target]) -> list[str]:
         """What this step will change, for the plan: "gpu-1: a kernel log line with XID 79 for GPU 0"; default none."""
+        del targets
+        return []
+
+    def needs(self, targets: Mapping[str, Target]) -> list[Permission]:
+        """What the cluster must permit for this step and its undo, beside what every run reads; default nothing."""
         del targets
         return []
 

@@ -75,6 +75,7 @@ class EndpointTarget:
     expect_status: tuple[int, ...] = ()  # empty: any 2xx
     chat: ChatPrompt | None = None
     service: str = ""  # "namespace/name:port" when it stands for a Kubernetes service
+    way: str = "direct"  # how requests get there: direct, api-proxy, node-port, load-balancer
 
 
 Target = NodeTarget | NodesTarget | GpuTarget | WorkloadTarget | PodTarget | EndpointTarget

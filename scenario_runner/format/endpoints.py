@@ -1,10 +1,17 @@
 """What a declared service or URL stands for: an address, and how it is asked."""
 
+from dataclasses import replace
+
 from scenario_runner.core.states import ServiceState
 from scenario_runner.core.targets import ChatPrompt, EndpointTarget
 from scenario_runner.format.lookup import Lookup, there_is
 from scenario_runner.format.targets import Endpoint, ServiceDeclared, UrlDeclared
 
+WAYS = {
+    "api-proxy": "through the API server's proxy",
+    "node-port": "through its port on a node",
+    "load-balancer": "through its load balancer",
+}
 _ROUTES = {"chat": "/v1/chat/completions", "completions": "/v1/completions"}
 
 
@@ -14,8 +21,13 @@ def endpoint(look: Lookup, one: Endpoint, namespace: str) -> tuple[EndpointTarge
         service = _service(look, one, namespace)
         port = _port(look, one, service)
         name = f"{service.namespace}/{service.name}:{port}"
-        url = f"http://{service.cluster_ip}:{port}"
-        return _target(one, url, name), f"{name} at {url}"
+        if service.way == "direct":
+            url = f"http://{service.cluster_ip}:{port}"
+            return _target(one, url, name), f"{name} at {url}"
+        target = replace(_target(one, _url(look, service, port), name), way=service.way)
+        if service.way == "api-proxy":
+            _refuse_credentials(look, one)
+        return target, f"{name} {WAYS[service.way]}"
     assert isinstance(one, UrlDeclared), "there is no other endpoint"
     return _target(one, one.url, ""), one.url
 
@@ -26,7 +38,7 @@ def _service(look: Lookup, one: ServiceDeclared, namespace: str) -> ServiceState
     if service is None:
         there = there_is("services", [other.name for other in look.cluster.services(where)])
         raise look.miss(f"there is no service {one.service} in namespace {where}; {there}")
-    if not service.cluster_ip or service.cluster_ip == "None":
+    if service.way == "direct" and service.cluster_ip in {"", "None"}:
         raise look.miss(f"service {where}/{one.service} has no address of its own")
     return service
 
@@ -42,6 +54,21 @@ def _port(look: Lookup, one: ServiceDeclared, service: ServiceState) -> int:
     if port not in ports:
         raise look.miss(f"service {service.name} has no port {one.port}; {there}")
     return int(port)
+
+
+def _url(look: Lookup, service: ServiceState, port: int) -> str:
+    if port not in service.urls:
+        raise look.miss(f"port {port} of service {service.name} can not be reached {WAYS[service.way]}")
+    return service.urls[port]
+
+
+def _refuse_credentials(look: Lookup, one: Endpoint) -> None:
+    """What a service would never see must not look as if it were sent."""
+    if any(name.lower() == "authorization" for name in one.headers):
+        raise look.miss(
+            "its header Authorization would be taken by the API server, whose proxy requests go through: "
+            "choose another way with --reach, or run inside the cluster"
+        )
 
 
 def _target(one: Endpoint, url: str, service: str) -> EndpointTarget:

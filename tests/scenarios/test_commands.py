@@ -15,14 +15,15 @@ from scenario_runner.app.running import worst
 from scenario_runner.cli import main
 from scenario_runner.errors import ExitCode, Refused
 from scenario_runner.reporters import junit
+from tests.contract.clusters import write_kubeconfig
 from tests.fakes import FakeClock
 from tests.scenarios.drill import ROOT
 
 GOOD = ROOT / "scenarios" / "control-no-fault.yaml"
 
 
-def call(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+def call(*arguments, environment=None):
+    return CliRunner(env=environment).invoke(main, [str(argument) for argument in arguments])
 
 
 def test_lint_finds_nothing_wrong_with_the_shipped_scenarios():
@@ -60,11 +61,25 @@ def test_a_path_that_is_not_there_is_said_before_anything_else():
     )  # fmt: skip
 
 
-def test_a_run_without_the_lab_is_refused_with_one_sentence():
-    result = call("run", GOOD)
+def test_a_run_that_does_not_say_which_cluster_is_meant_is_refused_with_one_sentence(tmp_path):
+    result = call("run", GOOD, environment={"HOME": str(tmp_path), "KUBECONFIG": ""})
     assert (result.exit_code, result.stderr) == (
-        3, "this version runs drills in the lab only, no other API server is touched: add --lab\n",
+        3, "say which cluster is meant: --lab for one on this machine, or --context NAME\n",
     )  # fmt: skip
+
+
+def test_a_run_that_does_not_say_which_cluster_is_meant_is_told_the_contexts_that_there_are(tmp_path):
+    kubeconfig = write_kubeconfig(tmp_path, "http://127.0.0.1:1")
+    for command in ("run", "plan"):
+        result = call(command, GOOD, environment={"KUBECONFIG": str(kubeconfig)})
+        assert (result.exit_code, result.stderr) == (
+            3, "say which cluster is meant: --lab for one on this machine, or --context NAME (it)\n",
+        )  # fmt: skip
+
+
+def test_a_lab_and_a_context_are_two_clusters():
+    result = call("run", "--lab", "--context", "it", GOOD)
+    assert (result.exit_code, result.stderr) == (3, "--lab and --context are two clusters: keep one\n")
 
 
 def test_tags_that_no_scenario_has_are_no_green_run():
