@@ -195,14 +195,26 @@ def xids(as_json: bool) -> None:
 @click.argument("run_id", required=False, metavar="[RUN]")
 @click.option("--all", "everything", is_flag=True, help="Every run that left something.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def recover(run_id: str | None, everything: bool, yes: bool) -> None:
-    """Take back what a run left that was killed. Without RUN: list such runs."""
+@click.option(
+    "--takeover",
+    is_flag=True,
+    help="Also of a run that still owns its targets in the cluster, once nobody was seen to renew that for 30 s.",
+)
+@_lab
+@_cluster
+def recover(run_id: str | None, everything: bool, yes: bool, takeover: bool, **options: Any) -> None:
+    """
+    Take back what a run left that was killed. Without RUN: list such runs.
+
+    With --context (or in a pod) also runs that were started elsewhere, as their cluster remembers.
+    """
     from scenario_runner.app import recovery
 
     def agree(question: str) -> bool:
         return yes or click.confirm(question)
 
-    _end(lambda: recovery.recover(run_id, everything=everything, agree=agree, say=click.echo))
+    wish = recovery.RecoverOptions(run_id, everything, takeover, _place(options))
+    _end(lambda: recovery.recover(wish, agree, click.echo))
 
 
 @main.group()

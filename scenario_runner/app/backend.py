@@ -45,6 +45,7 @@ class Backend:
     identity: str
     entrance: Entrance | None = None  # for loads that go through the API server
     agents: str = ""  # where the fault agents were found, in words
+    named: str = ""  # the options that name it on the command line: " --context NAME"
 
     @property
     def is_lab(self) -> bool:
@@ -83,6 +84,7 @@ def real(place: Place) -> Backend:
         identity=found.cluster.identity(),
         entrance=Entrance(found.cluster.rest),
         agents=found.found.words,
+        named=f" --context {found.selection.context}",
     )
 
 
@@ -130,4 +132,4 @@ def connect(info: LabInfo) -> Backend:
     agent = HttpAgent(info.gateway_url, read_token(Path(info.token_file)))
     cluster = KubernetesCluster(Path(info.kubeconfig))
     address = Address(str(info.kubeconfig), "", info.gateway_url, str(info.token_file))
-    return Backend(words, address, cluster, agent, cluster.identity())
+    return Backend(words, address, cluster, agent, cluster.identity(), named=f" --lab --lab-name {info.name}")

@@ -17,12 +17,17 @@ _LOOKS = 0.5  # seconds between looks at Leases that may be dead
 
 @dataclass(frozen=True)
 class Seat:
-    """What a claim is made with. `clock` may be one that a person stops; `host` is where we are, for people."""
+    """
+    What a claim is made with. `clock` may be one that a person stops; `host` is where we are, for people.
+
+    `named` is how the command line names this cluster: " --context NAME".
+    """
 
     store: ClaimStore
     clock: Clock
     undos: Mapping[str, type[Undo]]
     host: str
+    named: str = ""
     seconds: float = LEASE_SECONDS
 
     def stamp(self) -> str:
@@ -45,7 +50,7 @@ def refuse_orphans(seat: Seat) -> None:
     alive = renewed_meanwhile(seat, [one for one in seat.store.leases() if one.run_id in left])
     for run_id, what in (_open_runs(seat) if alive else left).items():
         if run_id not in alive:
-            raise _orphaned(run_id, what)
+            raise _orphaned(seat, run_id, what)
 
 
 def renewed_meanwhile(seat: Seat, leases: Iterable[Lease]) -> frozenset[str]:
@@ -151,7 +156,7 @@ def _acquire(seat: Seat, wanted: Lease) -> Lease:
             raise _belongs(found)
         left = _open_runs(seat)
         if found.run_id in left:
-            raise _orphaned(found.run_id, left[found.run_id])
+            raise _orphaned(seat, found.run_id, left[found.run_id])
     try:
         return _write(seat, wanted, seat.store.lease(wanted.target) if found else None)
     except TargetRefused as refusal:
@@ -168,10 +173,10 @@ def _belongs(lease: Lease) -> Refused:
     return Refused(f"node {lease.target} belongs to run {lease.run_id} on {lease.host}, which is still running")
 
 
-def _orphaned(run_id: str, what: str) -> Orphaned:
+def _orphaned(seat: Seat, run_id: str, what: str) -> Orphaned:
     return Orphaned(
         f"run {run_id} ended before it had taken everything back ({what}), as the cluster remembers: "
-        f"type `scenario-runner recover {run_id}` first"
+        f"type `scenario-runner recover {run_id}{seat.named}` first"
     )
 
 
