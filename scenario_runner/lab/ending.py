@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scenario_runner.lab.layout import Layout
 from scenario_runner.lab.options import Order, read_order
-from scenario_runner.lab.processes import end_all, marked
+from scenario_runner.lab.processes import end_all, lab_of, marked
 
 _GRACE = 1.0  # seconds between TERM and KILL
 
@@ -28,12 +28,16 @@ def remove_files(order: Order, layout: Layout) -> None:
     control = Path(order.control)
     if control.parent != layout.root:
         shutil.rmtree(control.parent, ignore_errors=True)
-    try:
-        is_ours = read_order(layout).lab_id == order.lab_id
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    if is_ours:
+    if layout.root.exists() and _owner(layout) in {order.lab_id, ""}:
         # Renamed first, so that nobody finds half a lab.
         grave = layout.root.with_name(f".{layout.root.name}.{order.lab_id}")
         layout.root.rename(grave)
         shutil.rmtree(grave, ignore_errors=True)
+
+
+def _owner(layout: Layout) -> str:
+    """The id of the lab whose folder it is; "" where no file and no process says so."""
+    try:
+        return read_order(layout).lab_id
+    except (OSError, ValueError, KeyError, TypeError):
+        return lab_of(layout.root)

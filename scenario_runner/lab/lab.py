@@ -17,12 +17,13 @@ from types import TracebackType
 from scenario_runner.errors import Refused, ScenarioRunnerError, TargetUnreachable
 from scenario_runner.lab import control
 from scenario_runner.lab.ending import bury
+from scenario_runner.lab.finding import find, is_gone, order_of
 from scenario_runner.lab.kernel_log_guard import why_not_real
 from scenario_runner.lab.layout import Layout, labs_folder
-from scenario_runner.lab.options import LabInfo, LabOptions, Order, read_info, read_order
+from scenario_runner.lab.options import LabInfo, LabOptions, Order, read_info
 from scenario_runner.lab.processes import LAB_MARK, marked
 
-__all__ = ["Lab", "LabInfo", "LabOptions", "LabStatus", "down", "find", "status", "up"]
+__all__ = ["Lab", "LabInfo", "LabOptions", "LabStatus", "down", "find", "is_gone", "status", "up"]
 
 _UP_LIMIT = 120.0  # seconds
 _DOWN_LIMIT = 10.0
@@ -102,22 +103,6 @@ def up(options: LabOptions, *, owned: bool, folder: Path | None = None) -> Lab:
     return Lab(info, keeper, None)
 
 
-def find(name: str, folder: Path | None = None) -> LabInfo | None:
-    """The lab of this name if it runs. What a lab that died with its whole family left behind is cleared away."""
-    layout = Layout((folder or labs_folder()) / name)
-    try:
-        order = read_order(layout)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    if not marked(order.lab_id):
-        bury(order, layout)
-        return None
-    try:
-        return read_info(layout.info.read_text())
-    except (OSError, ValueError, KeyError, TypeError):  # it is starting, or ending
-        return None
-
-
 def status(info: LabInfo) -> LabStatus:
     """Raises TargetUnreachable if the lab does not run."""
     document = json.loads(control.ask(Path(info.control), "status"))
@@ -132,9 +117,8 @@ def down(info: LabInfo) -> None:
 def down_named(name: str) -> bool:
     """End the lab of this name, also one that another version of this program started; False if there is none."""
     layout = Layout(labs_folder() / name)
-    try:
-        order = read_order(layout)
-    except (OSError, ValueError, KeyError, TypeError):
+    order = order_of(layout)
+    if order is None:
         return False
     _end(Path(order.control), order.lab_id, layout)
     return True
@@ -150,10 +134,7 @@ def _end(keeper: Path, lab_id: str, layout: Layout) -> None:
 
 def bury_remains(lab_id: str, layout: Layout) -> None:
     """End what is marked with the id and remove its files, without a keeper."""
-    try:
-        order = read_order(layout)
-    except (OSError, ValueError, KeyError, TypeError):
-        order = Order(LabOptions(), lab_id, str(layout.root / "control.sock"))
+    order = order_of(layout) or Order(LabOptions(), lab_id, str(layout.root / "control.sock"))
     if order.lab_id == lab_id:
         bury(order, layout)
 
@@ -172,7 +153,8 @@ def _claim_name(options: LabOptions, folder: Path) -> tuple[Order, Layout]:
     folder.mkdir(parents=True, exist_ok=True)
     layout = Layout(folder / options.name)
     if find(options.name, folder) is not None:
-        raise Refused(f"Lab {options.name} runs already: use it, or end it with `lab down {options.name}`.")
+        end = f"scenario-runner lab down --lab-name {options.name}"
+        raise Refused(f"Lab {options.name} runs already: use it, or end it with `{end}`.")
     lab_id = secrets.token_hex(8)
     path = layout.root / "control.sock"
     if not control.fits(path):

@@ -10,6 +10,7 @@ LAB_MARK = "SCENARIO_RUNNER_LAB"
 NODE_MARK = "SCENARIO_RUNNER_NODE"
 
 _PROC = Path("/proc")
+_KEEPER = b"scenario_runner.lab.keeper"
 
 
 def marked(lab_id: str, node: str | None = None) -> set[int]:
@@ -18,6 +19,17 @@ def marked(lab_id: str, node: str | None = None) -> set[int]:
     if node is not None:
         marks.append(f"\0{NODE_MARK}={node}\0".encode())
     return {pid for pid in _pids() if all(mark in _environment(pid) for mark in marks)}
+
+
+def lab_of(folder: Path) -> str:
+    """The id of the lab that runs with its files in this folder, as the command line of its keeper says; "" if none."""
+    for pid in _pids():
+        arguments = _read(pid, "cmdline").split(b"\0")
+        if _KEEPER in arguments and bytes(folder) in arguments:
+            variables = dict(one.partition(b"=")[::2] for one in _read(pid, "environ").split(b"\0"))
+            if lab_id := variables.get(LAB_MARK.encode()):
+                return lab_id.decode()
+    return ""
 
 
 def descendants(ancestor: int) -> set[int]:
@@ -66,8 +78,12 @@ def _pids() -> list[int]:
 
 
 def _environment(pid: int) -> bytes:
+    return b"\0" + _read(pid, "environ")
+
+
+def _read(pid: int, name: str) -> bytes:
     try:
-        return b"\0" + (_PROC / str(pid) / "environ").read_bytes()
+        return (_PROC / str(pid) / name).read_bytes()
     except OSError:  # gone, or somebody else's
         return b""
 

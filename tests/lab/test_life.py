@@ -12,8 +12,10 @@ import pytest
 
 from scenario_runner.errors import Refused, TargetRefused, TargetUnreachable
 from scenario_runner.lab import control
-from scenario_runner.lab.lab import LabInfo, LabOptions, down, find, status, up
-from scenario_runner.lab.options import read_info
+from scenario_runner.lab import lab as labs
+from scenario_runner.lab.lab import LabInfo, LabOptions, down, down_named, find, status, up
+from scenario_runner.lab.layout import Layout
+from scenario_runner.lab.options import Order, read_info
 from tests.lab.traces import traces
 from tests.lab_fixture import LabClient, eventually
 
@@ -104,9 +106,53 @@ def test_two_labs_do_not_meet(bare: LabOptions, tmp_path: Path) -> None:
 def test_a_second_lab_of_the_same_name_is_refused(bare: LabOptions, tmp_path: Path) -> None:
     with (
         up(bare, owned=True, folder=tmp_path),
-        pytest.raises(Refused, match=r"^Lab bare runs already: use it, or end it with `lab down bare`\.$"),
+        pytest.raises(
+            Refused,
+            match=r"^Lab bare runs already: use it, or end it with `scenario-runner lab down --lab-name bare`\.$",
+        ),
     ):
         up(bare, owned=True, folder=tmp_path)
+
+
+def test_a_kept_lab_whose_description_can_not_be_read_is_no_missing_lab(
+    bare: LabOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCENARIO_RUNNER_STATE", str(tmp_path))
+    info = up(bare, owned=False).info
+    layout = Layout(Path(info.state_dir))
+    whole = layout.info.read_text()
+    sentence = (
+        f"Lab bare runs, and {layout.info} can not be read: it is damaged, or of another version of this program. "
+        "Repair it, or end the lab with `scenario-runner lab down --lab-name bare`."
+    )
+    for damaged in (whole[:100], '{"name": "bare"}'):
+        layout.info.write_text(damaged)
+        assert refused_to_find("bare") == sentence
+    layout.info.unlink()
+    assert refused_to_find("bare") == "Lab bare is being started or ended by somebody else right now."
+    layout.info.write_text(whole)
+    layout.options.write_text("{}")
+    assert find("bare") == info
+    Path(info.kubeconfig).unlink()
+    assert not labs.is_gone(Path(info.kubeconfig))
+    assert down_named("bare")
+    assert labs.is_gone(Path(info.kubeconfig))
+    assert traces(info) == []
+
+
+def refused_to_find(name: str) -> str:
+    with pytest.raises(Refused) as caught:
+        find(name)
+    return str(caught.value)
+
+
+def test_a_lab_is_gone_when_its_processes_are_whatever_it_left_lying_about(bare: LabOptions, tmp_path: Path) -> None:
+    folder = Layout(tmp_path / "bare")
+    folder.root.mkdir()
+    folder.kubeconfig.touch()
+    assert not labs.is_gone(folder.kubeconfig)  # it may belong to anything
+    Order(bare, "nobody", "x").write(folder)
+    assert labs.is_gone(folder.kubeconfig)
 
 
 def test_a_lab_that_can_not_start_says_why_and_leaves_nothing(bare: LabOptions, tmp_path: Path) -> None:
