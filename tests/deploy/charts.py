@@ -17,13 +17,12 @@ AGENT_CHART = ROOT / "agent/deploy/chart"
 RUNNER_CHART = ROOT / "agent/deploy/runner"
 GOLDEN = ROOT / "tests/deploy/golden"
 MANIFESTS = ROOT / "agent/deploy/manifests"
-RUNNER_MANIFESTS = ROOT / "agent/deploy/manifests-runner"
 
 _GENERATED = re.compile(r"^(  (?:token|ca\.crt|tls\.crt|tls\.key): )[A-Za-z0-9+/=]{20,}$", re.MULTILINE)
 _SOURCE = re.compile(r"^# Source: [^/]+/templates/(.+)$", re.MULTILINE)
 _OF_HELM = re.compile(r"^ +(?:app\.kubernetes\.io/managed-by: Helm|helm\.sh/[a-z-]+: .*)\n", re.MULTILINE)
 _EMPTY_ANNOTATIONS = re.compile(r"^  annotations:\n(?:    #.*\n)*(?=\S)", re.MULTILINE)
-_HEAD = "# Made from the chart beside this folder by `python -m tests.deploy.charts`; do not edit.\n"
+_HEAD = "# Made from the charts beside this folder by `python -m tests.deploy.charts`; do not edit.\n"
 
 
 @dataclass(frozen=True)
@@ -50,17 +49,24 @@ class Rendering:
 
 
 GOLDEN_CASES = (
-    Rendering("agent-defaults", AGENT_CHART, "fault-agent", "fault-agent"),
+    Rendering("agent-defaults", AGENT_CHART, "fault-agent", "scenario-runner"),
     Rendering("agent-everything", AGENT_CHART, "drills", "gpu-drills", "agent-everything.values.yaml"),
+    Rendering("runner-defaults", RUNNER_CHART, "scenario-runner", "scenario-runner"),
+    Rendering("runner-everything", RUNNER_CHART, "drills", "scenario-runner", "runner-everything.values.yaml"),
 )
-PLAIN = Rendering("plain", AGENT_CHART, "fault-agent", "fault-agent", "plain.values.yaml")
-_PLAIN_FILES: Mapping[str, str] = {
-    "namespace.yaml": "1-namespace.yaml",
-    "rbac.yaml": "2-rbac.yaml",
-    "networkpolicy.yaml": "3-networkpolicy.yaml",
-    "node.yaml": "4-node.yaml",
-    "gateway.yaml": "5-gateway.yaml",
-    "recover.yaml": "before-delete/recover.yaml",
+PLAIN = (
+    Rendering("plain", AGENT_CHART, "fault-agent", "scenario-runner", "plain.values.yaml"),
+    Rendering("plain-runner", RUNNER_CHART, "scenario-runner", "scenario-runner", "plain-runner.values.yaml"),
+)
+_PLAIN_FILES: Mapping[tuple[str, str], str] = {
+    ("plain", "namespace.yaml"): "1-namespace.yaml",
+    ("plain", "rbac.yaml"): "2-rbac.yaml",
+    ("plain", "networkpolicy.yaml"): "3-networkpolicy.yaml",
+    ("plain", "node.yaml"): "4-node.yaml",
+    ("plain", "gateway.yaml"): "5-gateway.yaml",
+    ("plain", "recover.yaml"): "before-delete/recover.yaml",
+    ("plain-runner", "rbac.yaml"): "runner/1-rbac.yaml",
+    ("plain-runner", "drills.yaml"): "runner/2-drills.yaml",
 }
 
 
@@ -68,8 +74,9 @@ def rendered(helm: Path) -> Iterator[tuple[Path, str]]:
     """Every generated file and its content."""
     for case in GOLDEN_CASES:
         yield GOLDEN / f"{case.name}.yaml", case.text(helm)
-    for source, documents in _by_source(PLAIN.text(helm)).items():
-        yield MANIFESTS / _PLAIN_FILES[source], _HEAD + "".join(map(_without_helm, documents))
+    for case in PLAIN:
+        for source, documents in _by_source(case.text(helm)).items():
+            yield MANIFESTS / _PLAIN_FILES[case.name, source], _HEAD + "".join(map(_without_helm, documents))
 
 
 def _by_source(text: str) -> dict[str, list[str]]:

@@ -69,8 +69,9 @@ class Documents:
     def pods(self) -> Iterator[tuple[str, Json]]:
         """Where it is, and the pod template's spec."""
         for one in self.objects:
-            if "template" in (one.get("spec") or {}):
-                yield f"{one['kind']} {one['metadata']['name']}", one["spec"]["template"]["spec"]
+            spec = (one.get("spec") or {}).get("jobTemplate", one).get("spec") or {}
+            if "template" in spec:
+                yield f"{one['kind']} {one['metadata']['name']}", spec["template"]["spec"]
 
     def containers(self) -> Iterator[Container]:
         for where, pod in self.pods():
@@ -89,5 +90,9 @@ def _read(name: str, *paths: Path) -> Documents:
 
 AGENT_DEFAULTS = _read("defaults", GOLDEN / "agent-defaults.yaml")
 AGENT_EVERYTHING = _read("everything", GOLDEN / "agent-everything.yaml")
-AGENT_PLAIN = _read("plain manifests", *sorted(MANIFESTS.rglob("*.yaml")))
+AGENT_PLAIN = _read("plain", *sorted(MANIFESTS.glob("*.yaml")), MANIFESTS / "before-delete/recover.yaml")
 AGENTS = (AGENT_DEFAULTS, AGENT_EVERYTHING, AGENT_PLAIN)
+RUNNER_DEFAULTS = _read("runner defaults", GOLDEN / "runner-defaults.yaml")
+RUNNER_EVERYTHING = _read("runner everything", GOLDEN / "runner-everything.yaml")
+RUNNER_PLAIN = _read("plain runner", *sorted((MANIFESTS / "runner").glob("*.yaml")))
+RUNNERS = (RUNNER_DEFAULTS, RUNNER_EVERYTHING, RUNNER_PLAIN)

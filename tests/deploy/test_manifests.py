@@ -150,7 +150,7 @@ def test_the_chart_has_the_version_of_the_agent() -> None:
 
 def test_plain_manifests_hold_no_secret_and_nothing_of_helm() -> None:
     assert AGENT_PLAIN.of_kind("Secret") == []
-    text = "".join(path.read_text() for path in MANIFESTS.rglob("*.yaml"))
+    text = "".join(path.read_text() for path in sorted(MANIFESTS.rglob("*.yaml")))
     assert "helm.sh/" not in text
     assert "managed-by" not in text
     volumes = [volume for _, pod in AGENT_PLAIN.pods() for volume in pod["volumes"] if "secret" in volume]

@@ -116,7 +116,7 @@ def test_the_permissions_are_these_and_no_other() -> None:
         for role in AGENT_DEFAULTS.of_kind(kind)
     }
     assert granted == {
-        "fault-agent-fault-agent-node": [
+        "fault-agent-scenario-runner-node": [
             {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
             {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
         ],
@@ -153,17 +153,16 @@ def test_agents_are_asked_by_the_gateway_only() -> None:
     assert allowed(policy, "egress") == [([], [443, 6443])]
 
 
-def test_the_gateway_is_asked_by_runners_and_by_the_hook_only() -> None:
+def test_the_gateway_is_asked_by_its_namespace_by_clients_and_by_the_api_server_only() -> None:
     policy = AGENT_DEFAULTS.one("NetworkPolicy", "-gateway")
-    hook = AGENT_DEFAULTS.one("Job")["spec"]["template"]["metadata"]["labels"]
     agents = AGENT_DEFAULTS.one("DaemonSet")["spec"]["selector"]
     assert policy["spec"]["podSelector"] == AGENT_DEFAULTS.one("Deployment")["spec"]["selector"]
     (entrance,) = allowed(policy, "ingress")
     assert entrance == (
         [
-            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "scenario-runner"}}},
+            {"podSelector": {}},
             {"namespaceSelector": {}, "podSelector": {"matchLabels": {"fault-agent/client": "true"}}},
-            {"podSelector": {"matchLabels": hook}},
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}},
         ],
         [8443],
     )
