@@ -66,13 +66,14 @@ def _tls(access: Access, server: str, error: Exception) -> str:
 
 
 def _bad_certificate(access: Access, server: str, error: ssl.SSLCertVerificationError) -> str:
+    why = error.verify_message.rstrip(".")
     if error.verify_code == _EXPIRED:
         return f"the certificate of {server} has expired: who runs it must renew it"
     if error.verify_code == _NOT_YET:
         return f"the certificate of {server} is not valid yet: is the clock of this machine right?"
     if error.verify_code in {_OTHER_NAME, _OTHER_ADDRESS}:
-        return f"{server} shows a certificate for another name ({error.verify_message})"
-    return f"{server} shows a certificate that {access.selection.source} does not trust ({error.verify_message})"
+        return f"{server} shows a certificate for another name ({why})"
+    return f"{server} shows a certificate that {access.selection.source} does not trust ({why})"
 
 
 def _inner(error: BaseException) -> BaseException:

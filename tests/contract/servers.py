@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,15 +23,17 @@ class Request(BaseHTTPRequestHandler):
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         type(self).answer(self)
 
-    do_POST = do_PATCH = do_GET  # noqa: N815 - the names that the base class looks for
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names that the base class looks for
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
-    def reply(self, status: int, body: Any) -> None:
-        """JSON, or text for a str."""
+    def reply(self, status: int, body: Any, **headers: str) -> None:
+        """JSON, or text for a str; `Retry_After="1"` is the header Retry-After."""
         data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -51,17 +54,26 @@ class Request(BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_RDWR)
 
 
+class QuietServer(ThreadingHTTPServer):
+    """A server whose clients may break off the handshake: that is what its tests are about."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing."""
+
+
 @contextmanager
-def serving(answer: Answer) -> Iterator[str]:
+def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """The URL of a server whose every request `answer` answers."""
     handler = type("Handler", (Request,), {"answer": staticmethod(answer)})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = (ThreadingHTTPServer if tls is None else QuietServer)(("127.0.0.1", 0), handler)
+    if tls is not None:  # the handshake belongs into the connection's own thread
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.daemon_threads = True
     server.block_on_close = False
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
