@@ -47,7 +47,7 @@ class Acknowledging:
         How far it was found clean is kept on disk, so that what is overwritten later does not count against
         the GPU. That is only needed, and only done, when the ring has moved on by half its length.
         """
-        gpus = {fault.gpu for fault in self.ledger.unfinished() if fault.gpu is not None}
+        gpus = {fault.gpu for fault in self.ledger.unfinished_lines() if fault.gpu is not None}
         if not gpus or self.log.why_unusable() is not None:
             return
         with self.ledger.lock:

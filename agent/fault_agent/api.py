@@ -1,52 +1,23 @@
 """The routes, which are the same for both roles, and the OpenAPI document made from them."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from fault_agent import __version__, messages
+from fault_agent.answers import Key, as_json, refusals
+from fault_agent.cuda_routes import cuda_routes
 from fault_agent.refusal import Refusal
 from fault_agent.service import Answer, Service
 from fault_agent.xids import xid_table
 
-_WHY = {
-    400: "the body is not text",
-    401: "wrong or missing token",
-    403: "this XID, node or host name is not allowed",
-    404: "no such fault, GPU or node",
-    409: "same key with another body, or a real fault of the GPU was seen",
-    410: "taken back before it was injected",
-    411: "a body without a length",
-    413: "the body is too large",
-    422: "the request is not valid",
-    429: "too many faults or requests",
-    500: "a file of the agent is damaged",
-    502: "the gateway does not reach the node",
-    503: "the kernel log can not be written, or the gateway does not know its nodes yet",
-    507: "the node's disk is full, nothing was written",
-}
-
 FaultId = Annotated[str, Path(max_length=400, description="`<node>~<name>`")]
-Key = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        max_length=101,
-        pattern=r"^[a-z0-9][a-z0-9.-]*$",
-        description="the name part of the fault id",
-    ),
-]
 XidNumber = Annotated[int, Path(ge=1, le=999)]
-
-
-def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": messages.ErrorReply, "description": _WHY[status]} for status in statuses}
 
 
 def build_app(service: Service) -> FastAPI:
@@ -54,8 +25,13 @@ def build_app(service: Service) -> FastAPI:
     app = FastAPI(title="fault-agent", version=__version__, docs_url=None, redoc_url=None)
     app.include_router(_open_routes(service))
     bearer = Depends(HTTPBearer(auto_error=False))  # documents the token; the guard in front checks it
-    for router in (_state_routes(service), _changing_routes(service), _reading_routes(service)):
-        app.include_router(router, dependencies=[bearer], responses=_refusals(401, 403, 411, 413, 429, 500, 502, 503))
+    for router in (
+        _state_routes(service),
+        _changing_routes(service),
+        cuda_routes(service),
+        _reading_routes(service),
+    ):
+        app.include_router(router, dependencies=[bearer], responses=refusals(401, 403, 411, 413, 429, 500, 502, 503))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _not_routed)
@@ -81,7 +57,7 @@ def _state_routes(service: Service) -> APIRouter:
     def readyz() -> Response:
         """Whether faults can be injected now, and why not."""
         state = service.ready()
-        return _json(Answer(200 if state.ready else 503, state))
+        return as_json(Answer(200 if state.ready else 503, state))
 
     text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 
@@ -90,10 +66,10 @@ def _state_routes(service: Service) -> APIRouter:
         """Counters in the text format of Prometheus."""
         return PlainTextResponse(service.metrics())
 
-    @router.get("/api/v1/gpus", response_model=messages.GpusReply, responses=_refusals(404, 422))
+    @router.get("/api/v1/gpus", response_model=messages.GpusReply, responses=refusals(404, 422))
     def gpus(node_name: Annotated[str | None, Query(max_length=253)] = None) -> Response:
         """The GPUs of a node and who holds them; a gateway needs `node_name`."""
-        return _json(service.gpus(node_name))
+        return as_json(service.gpus(node_name))
 
     @router.get("/api/v1/faults/gpu/xid-types")
     def xid_types() -> list[messages.XidReply]:
@@ -112,30 +88,30 @@ def _changing_routes(service: Service) -> APIRouter:
         response_model=messages.FaultReply,
         responses={
             200: {"model": messages.FaultReply, "description": "known already, nothing was written again"},
-            **_refusals(400, 404, 409, 410, 422, 503, 507),
+            **refusals(400, 404, 409, 410, 422, 503, 507),
         },
     )
     def inject_xid(xid: XidNumber, request: messages.InjectRequest, key: Key = None) -> Response:
         """Write one XID line into the node's kernel log, at most once per key."""
-        return _json(service.inject(xid, request, key))
+        return as_json(service.inject(xid, request, key))
 
     @router.post(
         "/api/v1/faults/{fault_id}/recover",
         response_model=messages.FaultReply,
-        responses=_refusals(404, 409, 422, 503, 507),
+        responses=refusals(404, 409, 422, 503, 507),
     )
     def recover_fault(fault_id: FaultId, key: Key = None) -> Response:
         """Take a fault back; twice is fine. With its name as key an unknown id can never be injected later."""
-        return _json(service.recover(fault_id, key))
+        return as_json(service.recover(fault_id, key))
 
     @router.post(
         "/api/v1/faults/{fault_id}/renew",
         response_model=messages.RenewReply,
-        responses=_refusals(400, 404, 410, 422),
+        responses=refusals(400, 404, 410, 422),
     )
     def renew_fault(fault_id: FaultId, request: messages.RenewRequest) -> Response:
         """Let a fault live on for `ttl` seconds from now, and learn whether it still does."""
-        return _json(service.renew(fault_id, request))
+        return as_json(service.renew(fault_id, request))
 
     return router
 
@@ -143,28 +119,22 @@ def _changing_routes(service: Service) -> APIRouter:
 def _reading_routes(service: Service) -> APIRouter:
     router = APIRouter(tags=["faults"])
 
-    @router.get("/api/v1/faults", responses=_refusals(422))
+    @router.get("/api/v1/faults", responses=refusals(422))
     def list_faults(active_only: bool = False) -> messages.FaultsReply:  # noqa: FBT001, FBT002 - a query parameter
         """All faults, or those not finished; nodes that gave no answer are listed beside them."""
         return service.faults(active_only=active_only)
 
-    @router.get("/api/v1/faults/{fault_id}", response_model=messages.FaultReply, responses=_refusals(404, 422))
+    @router.get("/api/v1/faults/{fault_id}", response_model=messages.FaultReply, responses=refusals(404, 422))
     def get_fault(fault_id: FaultId) -> Response:
         """One fault."""
-        return _json(service.fault(fault_id))
+        return as_json(service.fault(fault_id))
 
     return router
 
 
-def _json(answer: Answer) -> JSONResponse:
-    body = answer.body
-    content = body.model_dump(mode="json") if isinstance(body, BaseModel) else body
-    return JSONResponse(content, answer.status)
-
-
 def _problem(status: int, code: str, message: str, node: str | None = None) -> JSONResponse:
     problem = messages.Problem(code=code, message=message, node=node)
-    return _json(Answer(status, messages.ErrorReply(error=problem)))
+    return as_json(Answer(status, messages.ErrorReply(error=problem)))
 
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:

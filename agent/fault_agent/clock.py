@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+KERNEL_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
 
 class Clock(Protocol):
     def since_boot(self) -> float:
@@ -14,7 +16,10 @@ class Clock(Protocol):
         """Now, in UTC, for people; never compared with a deadline."""
 
     def boot_id(self) -> str:
-        """Names this boot of the machine; deadlines and sequence numbers mean nothing outside it."""
+        """Names this boot of the node; deadlines and sequence numbers mean nothing outside it."""
+
+    def kernel_boot_id(self) -> str:
+        """Names this boot of the machine's kernel, which differs where a lab's nodes share one machine."""
 
 
 class SystemClock:
@@ -31,6 +36,9 @@ class SystemClock:
 
     def boot_id(self) -> str:
         return self._boot_id_file.read_text(encoding="ascii").strip()
+
+    def kernel_boot_id(self) -> str:
+        return KERNEL_BOOT_ID.read_text(encoding="ascii").strip()
 
 
 def monotonic() -> float:

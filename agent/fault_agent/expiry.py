@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass, field
 
 from fault_agent.acknowledging import Acknowledging
+from fault_agent.arming import Arming
 from fault_agent.audit import Audit
 from fault_agent.clock import Clock
 from fault_agent.injecting import Injecting
@@ -25,9 +26,10 @@ class Expiry:
     injecting: Injecting
     taking_back: TakingBack
     acknowledging: Acknowledging
+    arming: Arming
     audit: Audit
     _wake: threading.Event = field(default_factory=threading.Event)
-    _complaint: str | None = None
+    _complaints: frozenset[str] = frozenset()
     _next_watch: float = 0.0
 
     def start(self) -> None:
@@ -40,16 +42,24 @@ class Expiry:
 
     def turn(self) -> float:
         """Do what is due now; returns the seconds after which there is something to do again, at most."""
-        try:
-            self.injecting.settle()
-            for fault in self.taking_back.end_what_is_due():
-                self.audit.note("expire", fault.fault_id, fault.end_reason or "")
-            self.taking_back.finish_what_is_over()
-            self._watch()
-            self._complaint = None
-        except (Refusal, OSError) as error:  # the kernel log or the disk does not play along: try again
-            self._complain(str(error))
+        complaints = set()
+        for part in (
+            self.injecting.settle,
+            self._end,
+            self.taking_back.finish_what_is_over,
+            self.arming.settle,
+            self._watch,
+        ):
+            try:
+                part()
+            except (Refusal, OSError) as error:  # the kernel log or the disk does not play along: try again
+                complaints.add(str(error))
+        self._complain(frozenset(complaints))
         return self._pause()
+
+    def _end(self) -> None:
+        for fault in self.taking_back.end_what_is_due():
+            self.audit.note("expire", fault.fault_id, fault.end_reason or "")
 
     def _watch(self) -> None:
         now = self.clock.since_boot()
@@ -65,10 +75,10 @@ class Expiry:
             return BUSY_SECONDS
         return max(0.0, min(BUSY_SECONDS, deadline - self.clock.since_boot()))
 
-    def _complain(self, message: str) -> None:
-        if message != self._complaint:
-            self._complaint = message
+    def _complain(self, messages: frozenset[str]) -> None:
+        for message in sorted(messages - self._complaints):
             self.audit.note("finish", None, f"waits: {message}")
+        self._complaints = messages
 
     def _run(self) -> None:
         while True:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
+from fault_agent.cuda_rules import CudaPart
 from fault_agent.inventory import Gpu
 from fault_agent.kernel_log import Kind, Record
 
@@ -11,10 +12,10 @@ from fault_agent.kernel_log import Kind, Record
 class Phase(StrEnum):
     """Where a fault stands, as it is kept on disk."""
 
-    INTENT = "intent"  # promised on disk; whether the line was written is not known yet
-    ACTIVE = "active"  # the line was read back
+    INTENT = "intent"  # promised on disk; whether the line or the control file was written is not known yet
+    ACTIVE = "active"  # the line or the control file was read back
     UNPROVEN = "unproven"  # the ring no longer tells; treated as written when it is taken back, never as evidence
-    ENDING = "ending"  # over, its acknowledgement still has to be written
+    ENDING = "ending"  # over, its acknowledgement or the control file without it still has to be written
     ACKNOWLEDGING = "acknowledging"  # the acknowledgement is promised on disk
     BLOCKED = "blocked"  # over, but a real fault of the GPU was seen: no acknowledgement
     RECOVERED = "recovered"
@@ -27,6 +28,7 @@ class Phase(StrEnum):
 RAISED = frozenset({Phase.INTENT, Phase.ACTIVE, Phase.UNPROVEN})
 UNFINISHED = RAISED | {Phase.ENDING, Phase.ACKNOWLEDGING, Phase.BLOCKED}
 
+FaultType = Literal["gpu_xid", "cuda"]
 Status = Literal[
     "active", "recovering", "recovered", "expired", "rebooted", "failed", "blocked", "unproven", "tombstone"
 ]
@@ -69,6 +71,11 @@ class Deadlines:
     duration: float | None = None
     max_lifetime: float | None = None
 
+    @classmethod
+    def from_now(cls, now: float, ttl: float | None, duration: float | None, max_lifetime: float | None) -> "Deadlines":
+        """The ends of spans that begin now."""
+        return cls(*(now + span if span else None for span in (ttl, duration, max_lifetime)))
+
     def next(self) -> float | None:
         return min((end for end in (self.ttl, self.duration, self.max_lifetime) if end is not None), default=None)
 
@@ -85,12 +92,13 @@ class Deadlines:
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault, from the promise to write its line to its end; times are UTC text, deadlines seconds since boot."""
+    """One fault, from the promise to raise it to its end; times are UTC text, deadlines seconds since boot."""
 
     fault_id: str
     phase: Phase
     body_hash: str
     boot_id: str
+    fault_type: FaultType = "gpu_xid"
     xid: int | None = None
     run: str | None = None
     gpu: Gpu | None = None
@@ -105,6 +113,7 @@ class Fault:
     clean_up_to: int = 0  # below this number the ring is known to hold no real fault of the GPU
     acknowledgement_from: int = 0  # the lowest number its acknowledgement can have in the ring
     acknowledgement: Acknowledgement | None = None
+    cuda: CudaPart | None = None
 
     @property
     def status(self) -> Status:
@@ -114,8 +123,13 @@ class Fault:
     def node(self) -> str:
         return self.fault_id.partition("~")[0]
 
+    @property
+    def name(self) -> str:
+        return self.fault_id.partition("~")[2]
+
     def on(self, gpu: Gpu) -> bool:
-        return self.gpu is not None and self.gpu.uuid == gpu.uuid
+        """True if its kernel line names this GPU; a CUDA fault has no line."""
+        return self.fault_type == "gpu_xid" and self.gpu is not None and self.gpu.uuid == gpu.uuid
 
 
 def proven(fault: Fault, evidence: Evidence) -> Fault:
@@ -127,7 +141,7 @@ def never_written(fault: Fault, at: str, why: str) -> Fault:
 
 
 def ended(fault: Fault, at: str, why: str, ends_as: Literal["recovered", "expired"]) -> Fault:
-    """Over for those who watch it; the acknowledgement is still due."""
+    """Over for those who watch it; the acknowledgement or the disarming is still due."""
     return replace(fault, phase=Phase.ENDING, ended_at=at, end_reason=why, ends_as=ends_as, expires_at=None)
 
 

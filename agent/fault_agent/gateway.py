@@ -4,16 +4,22 @@ import json
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
-from urllib.parse import quote
+from typing import TypeVar
+from urllib.parse import quote, urlencode
 
 from pydantic import ValidationError
 
 from fault_agent import __version__, messages
 from fault_agent.clock import monotonic
+from fault_agent.cuda_messages import ArmRequest, DisarmRequest, HitsReply, NodeHits, ProfileReply, profile_reply
+from fault_agent.cuda_profiles import cuda_profiles
 from fault_agent.node_client import Call, NodeClient, no_answer
 from fault_agent.refusal import Refusal
 from fault_agent.roster import Missing, Roster
 from fault_agent.service import Answer
+from fault_agent.shapes import Message, UnreachableNode
+
+Reply = TypeVar("Reply", bound=Message)
 
 READ_SECONDS = 5.0
 CHANGE_SECONDS = 15.0
@@ -63,10 +69,7 @@ class Gateway:
         return self._ask(node, Call("GET", f"/api/v1/gpus?node_name={quote(node)}", READ_SECONDS))
 
     def inject(self, xid: int, request: messages.InjectRequest, key: str | None) -> Answer:
-        node = request.node_name
-        if self._allowed is not None and node not in self._allowed:
-            listed = ", ".join(sorted(self._allowed))
-            raise Refusal(403, "node_not_allowed", f"Faults on {node} are not allowed; allowed: {listed}.")
+        node = self._allowed_node(request.node_name)
         path = f"/api/v1/faults/gpu/inject/xid-{xid}"
         return self._ask(node, Call("POST", path, CHANGE_SECONDS, request, key))
 
@@ -82,13 +85,46 @@ class Gateway:
     def faults(self, *, active_only: bool) -> messages.FaultsReply:
         path = f"/api/v1/faults?active_only={str(active_only).lower()}"
         faults: list[messages.FaultReply] = []
-        unreachable: list[messages.UnreachableNode] = []
+        unreachable: list[UnreachableNode] = []
         for node, answer in self._ask_all(Call("GET", path, READ_SECONDS)).items():
             try:
-                faults += _listed(node, answer)
+                faults += _understood(node, answer, messages.FaultsReply).faults
             except Refusal as error:
-                unreachable.append(messages.UnreachableNode(node=node, reason=error.message))
+                unreachable.append(UnreachableNode(node=node, reason=error.message))
         return messages.FaultsReply(faults=faults, unreachable=unreachable)
+
+    def arm(self, request: ArmRequest, key: str | None) -> Answer:
+        node = self._allowed_node(request.node_name)
+        return self._ask(node, Call("POST", "/api/v1/cuda/arm", CHANGE_SECONDS, request, key))
+
+    def disarm(self, request: DisarmRequest, key: str | None) -> Answer:
+        call = Call("POST", "/api/v1/cuda/disarm", CHANGE_SECONDS, request, key)
+        return self._ask_about(request.fault_id, lambda _: call)
+
+    def hits(self, node: str | None, fault_id: str | None) -> Answer:
+        if fault_id is not None:
+            query = urlencode({"fault_id": fault_id} | ({"node_name": node} if node else {}))
+            return self._ask_about(fault_id, lambda _: Call("GET", f"/api/v1/cuda/hits?{query}", READ_SECONDS))
+        call = Call("GET", "/api/v1/cuda/hits", READ_SECONDS)
+        if node is not None:
+            return self._ask(node, call)
+        nodes: list[NodeHits] = []
+        unreachable: list[UnreachableNode] = []
+        for name, answer in self._ask_all(call).items():
+            try:
+                nodes += _understood(name, answer, HitsReply).nodes
+            except Refusal as error:
+                unreachable.append(UnreachableNode(node=name, reason=error.message))
+        return Answer(200, HitsReply(nodes=nodes, unreachable=unreachable))
+
+    def profiles(self) -> list[ProfileReply]:
+        return [profile_reply(row) for row in cuda_profiles().rows]
+
+    def _allowed_node(self, node: str) -> str:
+        if self._allowed is not None and node not in self._allowed:
+            listed = ", ".join(sorted(self._allowed))
+            raise Refusal(403, "node_not_allowed", f"Faults on {node} are not allowed; allowed: {listed}.")
+        return node
 
     def _ask_about(self, fault_id: str, call: Callable[[str], Call]) -> Answer:
         node, mark, name = fault_id.partition("~")
@@ -137,21 +173,22 @@ def _with_name(node: str, answer: Answer) -> Answer:
     return answer
 
 
-def _listed(node: str, answer: Answer | Refusal) -> list[messages.FaultReply]:
+def _understood(node: str, answer: Answer | Refusal, shape: type[Reply]) -> Reply:
+    """The node's answer as what it has to be; raises Refusal 502 otherwise."""
     if isinstance(answer, Refusal):
         raise answer
     if answer.status != HTTPStatus.OK:
         raise no_answer(node, f"it answered {answer.status}: {json.dumps(answer.body)[:300]}")
     try:
-        return messages.FaultsReply.model_validate(answer.body).faults
+        return shape.model_validate(answer.body)
     except ValidationError as error:
-        raise no_answer(node, "its answer is not a list of faults") from error
+        raise no_answer(node, f"its answer is no {shape.__name__}") from error
 
 
-def _node_state(node: str, answer: Answer | Refusal) -> messages.NodeReady | messages.UnreachableNode:
+def _node_state(node: str, answer: Answer | Refusal) -> messages.NodeReady | UnreachableNode:
     if isinstance(answer, Refusal):
-        return messages.UnreachableNode(node=node, reason=answer.message)
+        return UnreachableNode(node=node, reason=answer.message)
     try:
         return messages.NodeReady.model_validate(answer.body)
     except ValidationError:
-        return messages.UnreachableNode(node=node, reason=f"it answered {answer.status} to /readyz")
+        return UnreachableNode(node=node, reason=f"it answered {answer.status} to /readyz")

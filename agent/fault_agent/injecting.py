@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-import secrets
 from dataclasses import asdict, dataclass, replace
 
 from fault_agent.clock import Clock, stamp, stamp_after
 from fault_agent.death import die_at
-from fault_agent.fault import UNFINISHED, Deadlines, Evidence, Fault, Phase, never_written, proven
+from fault_agent.fault import Deadlines, Evidence, Fault, Phase, never_written, proven
 from fault_agent.inventory import Inventory
 from fault_agent.kernel_lines import KernelLine, carries, xid_line
 from fault_agent.kernel_log import KernelLog, Ring, usable_ring
@@ -48,17 +47,19 @@ class Injecting:
     def inject(self, order: Order, name: str | None) -> tuple[Fault, bool]:
         """Carry out the order once: the fault and whether it is new. Raises Refusal; see the API for the codes."""
         with self.ledger.lock:
-            fault_id = f"{self.ledger.node}~{name or f'auto-{secrets.token_hex(8)}'}"
-            known = self._known(fault_id, order)
+            fault_id = self.ledger.new_id(name)
+            known = self.ledger.repeated(fault_id, order.digest())
             if known is not None:
                 return known, False
-            self.limits.check(order.xid, self._unfinished(), self.clock.since_boot())
+            self.limits.check(order.xid, self.ledger.in_force(), self.clock.since_boot())
             return self._write(self._promise(fault_id, order), order), True
 
     def settle(self) -> None:
         """Find out what became of each promise that a crash left open, without ever writing again."""
         boot = self.clock.boot_id()
-        open_promises = [fault for fault in self.ledger.all() if fault.phase is Phase.INTENT and fault.boot_id == boot]
+        open_promises = [
+            fault for fault in self.ledger.unfinished_lines() if fault.phase is Phase.INTENT and fault.boot_id == boot
+        ]
         if not open_promises or self.log.why_unusable() is not None:
             return
         with self.ledger.lock:
@@ -66,28 +67,13 @@ class Injecting:
             for fault in open_promises:
                 self.ledger.update(self._judged(fault, ring))
 
-    def _known(self, fault_id: str, order: Order) -> Fault | None:
-        fault = self.ledger.find(fault_id)
-        if fault is None:
-            return None
-        if fault.phase is Phase.TOMBSTONE:
-            message = f"{fault_id} was taken back before it was injected, so it never will be."
-            raise Refusal(410, "tombstoned", message, self.ledger.node)
-        if fault.body_hash != order.digest():
-            message = f"{fault_id} was asked for with another body before; use another key for another fault."
-            raise Refusal(409, "idempotency_conflict", message, self.ledger.node)
-        return fault
-
-    def _unfinished(self) -> int:
-        return sum(fault.phase in UNFINISHED and fault.phase is not Phase.BLOCKED for fault in self.ledger.all())
-
     def _promise(self, fault_id: str, order: Order) -> Fault:
         """Everything that can be refused is refused before anything is promised."""
         gpu = self.inventory.find(order.gpu_id)
         xid_line(self.table, order.xid, gpu, fault_id, order.message)
         ring = self._ring()
         now = self.clock.since_boot()
-        ends = Deadlines(*(now + span if span else None for span in (order.ttl, order.duration, order.max_lifetime)))
+        ends = Deadlines.from_now(now, order.ttl, order.duration, order.max_lifetime)
         soonest = ends.next()
         die_at("before_intent")
         fault = Fault(

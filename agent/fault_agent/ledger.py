@@ -1,9 +1,10 @@
 """All faults of the node: durable first, then visible."""
 
 import re
+import secrets
 import threading
 
-from fault_agent.fault import RAISED, UNFINISHED, Fault
+from fault_agent.fault import RAISED, UNFINISHED, Fault, Phase
 from fault_agent.inventory import Gpu
 from fault_agent.refusal import Refusal
 from fault_agent.store import DiskFull, Store
@@ -47,6 +48,31 @@ class Ledger:
             raise Refusal(404, "fault_not_found", f"There is no fault {fault_id}.", self.node)
         return fault
 
+    def new_id(self, name: str | None) -> str:
+        """The id of a fault that its caller named, or that nobody did."""
+        return f"{self.node}~{name or f'auto-{secrets.token_hex(8)}'}"
+
+    def repeated(self, fault_id: str, body_hash: str) -> Fault | None:
+        """The fault that was asked for like this before, None if never; raises Refusal 409, 410 or 500."""
+        fault = self.find(fault_id)
+        if fault is None:
+            return None
+        self.refuse_tombstone(fault)
+        if fault.body_hash != body_hash:
+            message = f"{fault_id} was asked for with another body before; use another key for another fault."
+            raise Refusal(409, "idempotency_conflict", message, self.node)
+        return fault
+
+    def refuse_tombstone(self, fault: Fault) -> None:
+        """Raises Refusal 410 if the fault was taken back before it was injected."""
+        if fault.phase is Phase.TOMBSTONE:
+            message = f"{fault.fault_id} was taken back before it was injected, so it never will be."
+            raise Refusal(410, "tombstoned", message, self.node)
+
+    def in_force(self) -> int:
+        """How many faults count against the limit of the node."""
+        return sum(fault.phase in UNFINISHED and fault.phase is not Phase.BLOCKED for fault in self.all())
+
     def strangers(self) -> tuple[str, ...]:
         """Nodes other than this one that the faults on this disk belong to."""
         return tuple(sorted({fault.node for fault in self.all()} - {self.node}))
@@ -61,10 +87,19 @@ class Ledger:
     def unfinished(self) -> tuple[Fault, ...]:
         return tuple(fault for fault in self.all() if fault.phase in UNFINISHED)
 
+    def unfinished_lines(self) -> tuple[Fault, ...]:
+        """Those that stand in the kernel log."""
+        return tuple(fault for fault in self.unfinished() if fault.fault_type == "gpu_xid")
+
+    def unfinished_cuda(self) -> tuple[Fault, ...]:
+        """Those that stand in the control file of the CUDA library, or did until now."""
+        return tuple(fault for fault in self.unfinished() if fault.fault_type == "cuda")
+
     def unfinished_on(self, gpu: Gpu) -> tuple[Fault, ...]:
         return tuple(fault for fault in self.unfinished() if fault.on(gpu))
 
     def on(self, gpu: Gpu) -> tuple[Fault, ...]:
+        """Every fault with a kernel line about this GPU."""
         return tuple(fault for fault in self.all() if fault.on(gpu))
 
     def raised_on(self, gpu: Gpu) -> tuple[Fault, ...]:
@@ -76,7 +111,7 @@ class Ledger:
         try:
             self._store.create(fault)
         except DiskFull:
-            message = f"The disk of node {self.node} is full: nothing was written to its kernel log."
+            message = f"The disk of node {self.node} is full: nothing was injected."
             raise Refusal(507, "disk_full", message, self.node) from None
         self._faults[fault.fault_id] = fault
         self._forget_oldest()

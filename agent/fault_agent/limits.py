@@ -22,9 +22,9 @@ class Limits:
         self._left = float(burst)
         self._filled_at = 0.0
 
-    def check(self, xid: int, active: int, now: float) -> None:
-        """Take one injection from the bucket; raises Refusal 403 or 429. `now` in seconds."""
-        if self._allowed is not None and xid not in self._allowed:
+    def check(self, xid: int | None, active: int, now: float) -> None:
+        """Take one injection from the bucket; raises Refusal 403 or 429. `now` in seconds, `xid` None = no XID."""
+        if self._allowed is not None and xid is not None and xid not in self._allowed:
             listed = ", ".join(str(number) for number in sorted(self._allowed))
             message = f"XID {xid} is not allowed on node {self._node}; allowed: {listed}."
             raise Refusal(403, "xid_not_allowed", message, self._node)

@@ -9,12 +9,17 @@ from pathlib import Path
 from fault_agent import options, serving
 from fault_agent.acknowledging import Acknowledging
 from fault_agent.api import build_app
+from fault_agent.arming import Arming
 from fault_agent.audit import Audit
 from fault_agent.clock import Clock, SystemClock
 from fault_agent.cluster import ServiceAccount, chosen_api
+from fault_agent.cuda_folder import CudaFolder
+from fault_agent.cuda_node import CudaNode
+from fault_agent.cuda_profiles import cuda_profiles
 from fault_agent.expiry import Expiry
 from fault_agent.gateway import Gateway
 from fault_agent.guard import Guard
+from fault_agent.hit_report import HitReport
 from fault_agent.injecting import Injecting
 from fault_agent.inventory import Allocations, Inventory
 from fault_agent.kernel_log import DevKmsg, FileKernelLog, KernelLog
@@ -24,6 +29,7 @@ from fault_agent.node import Node
 from fault_agent.node_client import NodeClient, url_of
 from fault_agent.platform_state import ClusterPlatform, NoPlatform, Platform
 from fault_agent.pod_roster import PodRoster
+from fault_agent.processes import scan
 from fault_agent.refusal import CannotStart
 from fault_agent.roster import FileRoster, NoRoster, Roster
 from fault_agent.service import Service
@@ -68,10 +74,13 @@ def build_node(chosen: argparse.Namespace, clock: Clock, store: Store) -> Node:
     acknowledging = Acknowledging(ledger, clock, log)
     limits = Limits(name, chosen.allow_xids, chosen.max_active)
     injecting = Injecting(ledger, clock, log, inventory, xid_table(), limits)
-    taking_back = TakingBack(ledger, clock, _platform(chosen), acknowledging)
-    expiry = Expiry(ledger, clock, injecting, taking_back, acknowledging, audit)
+    folder = CudaFolder(chosen.cuda_dir, clock)
+    arming = Arming(ledger, clock, folder, inventory, cuda_profiles(), limits)
+    taking_back = TakingBack(ledger, clock, _platform(chosen), acknowledging, arming)
+    expiry = Expiry(ledger, clock, injecting, taking_back, acknowledging, arming, audit)
+    cuda = CudaNode(ledger, arming, taking_back, HitReport(ledger, clock, folder, scan))
     allocations = Allocations(chosen.allocations)
-    return Node(name, clock, log, inventory, allocations, ledger, injecting, taking_back, expiry, audit)
+    return Node(name, clock, log, inventory, allocations, ledger, injecting, taking_back, expiry, audit, cuda)
 
 
 def _serve_node(chosen: argparse.Namespace) -> None:
@@ -84,6 +93,8 @@ def _serve_node(chosen: argparse.Namespace) -> None:
     why = node.log.why_unusable()
     if why is not None:
         print(f"kernel log not usable: {why}; injections will be refused", flush=True)  # noqa: T201 - said at start
+    if chosen.cuda_dir.exists() and (reason := node.cuda.state().reason) is not None:
+        print(f"CUDA folder not usable: {reason}; CUDA faults will be refused", flush=True)  # noqa: T201 - said at start
     node.expiry.start()
     _serve(chosen, node, chosen.node)
 

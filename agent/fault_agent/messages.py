@@ -2,40 +2,26 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import Field, StrictInt, StrictStr
 
-from fault_agent.fault import Fault, Status
+from fault_agent.cuda_messages import CudaRecord, cuda_record
+from fault_agent.fault import Fault, FaultType, Status
 from fault_agent.inventory import Holder
 from fault_agent.kernel_log import Kind
+from fault_agent.shapes import GpuId, Message, NodeName, Request, RunName, Seconds, UnreachableNode
 from fault_agent.xids import Action, Severity
-
-DAY = 86400.0
-Seconds = Annotated[float, Field(strict=True, gt=0, le=7 * DAY, allow_inf_nan=False)]
-NodeName = Annotated[StrictStr, Field(min_length=1, max_length=253)]
-
-
-class Message(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Request(BaseModel):
-    """Unknown fields are refused: a misspelt `ttl` must not make a fault that lives for ever."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class InjectRequest(Request):
     node_name: NodeName
-    gpu_id: StrictInt | Annotated[StrictStr, Field(min_length=1, max_length=100)] = Field(
-        0, description="nvidia-smi index, or as text: index, UUID, PCI address, `minor:N`"
-    )
+    gpu_id: GpuId = Field(0, description="nvidia-smi index, or as text: index, UUID, PCI address, `minor:N`")
     duration: Seconds | None = Field(None, description="the fault ends at this age")
     message: Annotated[StrictStr, Field(min_length=1, max_length=500)] | None = Field(
         None, description="what follows the XID number, instead of the built-in text"
     )
     ttl: Seconds | None = Field(None, description="the fault ends unless it is renewed within this time")
     max_lifetime: Seconds | None = Field(None, description="no renewal keeps the fault longer")
-    run: Annotated[StrictStr, Field(min_length=1, max_length=100, pattern=r"^[ -~]+$")] | None = None
+    run: RunName | None = None
     xid_type: StrictInt | Annotated[StrictStr, Field(max_length=20)] | None = Field(
         None, description="if given, it must agree with the route"
     )
@@ -59,17 +45,19 @@ class KernelLogState(Message):
     reason: str | None
 
 
+class CudaState(Message):
+    """The folder of the control file; a node without a usable one still takes XIDs."""
+
+    path: str
+    usable: bool
+    reason: str | None
+
+
 class NodeReady(Message):
     ready: bool
     kernel_log: KernelLogState
     damaged: list[str] = Field([], description="faults whose record on disk can not be read")
-
-
-class UnreachableNode(Message):
-    """A node that gave no answer; also an entry of `unreachable`."""
-
-    node: str
-    reason: str
+    cuda: CudaState | None = Field(None, description="absent from nodes of version 0.1.0")
 
 
 class RosterState(Message):
@@ -138,7 +126,7 @@ class AcknowledgementReply(Message):
 class FaultReply(Message):
     fault_id: str
     status: Status
-    fault_type: Literal["gpu_xid"] = "gpu_xid"
+    fault_type: FaultType = "gpu_xid"
     xid: int | None
     run: str | None
     target: TargetReply
@@ -148,6 +136,7 @@ class FaultReply(Message):
     end_reason: str | None
     evidence: EvidenceReply | None
     acknowledgement: AcknowledgementReply | None
+    cuda: CudaRecord | None = None
 
 
 class FaultsReply(Message):
@@ -177,6 +166,7 @@ def fault_reply(fault: Fault) -> FaultReply:
     return FaultReply(
         fault_id=fault.fault_id,
         status=fault.status,
+        fault_type=fault.fault_type,
         xid=fault.xid,
         run=fault.run,
         target=TargetReply(
@@ -192,6 +182,7 @@ def fault_reply(fault: Fault) -> FaultReply:
         end_reason=fault.end_reason,
         evidence=EvidenceReply(**vars(proof)) if proof else None,
         acknowledgement=AcknowledgementReply(**vars(line)) if line else None,
+        cuda=cuda_record(fault.cuda) if fault.cuda else None,
     )
 
 

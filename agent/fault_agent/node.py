@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fault_agent import __version__, messages
 from fault_agent.audit import Audit
 from fault_agent.clock import Clock
+from fault_agent.cuda_messages import ArmRequest, DisarmRequest, ProfileReply
+from fault_agent.cuda_node import CudaNode
 from fault_agent.expiry import Expiry
 from fault_agent.fault import UNFINISHED, Fault, Phase
 from fault_agent.injecting import Injecting, Order
@@ -31,6 +33,7 @@ class Node:
     taking_back: TakingBack
     expiry: Expiry
     audit: Audit
+    cuda: CudaNode
 
     def health(self) -> messages.HealthReply:
         return messages.HealthReply(role="node", node=self.name, version=__version__)
@@ -41,7 +44,9 @@ class Node:
             kind=self.log.kind, path=str(self.log.path), writable=reason is None, reason=reason
         )
         damaged = list(self.ledger.damaged())
-        return messages.NodeReady(ready=reason is None and not damaged, kernel_log=state, damaged=damaged)
+        return messages.NodeReady(
+            ready=reason is None and not damaged, kernel_log=state, damaged=damaged, cuda=self.cuda.state()
+        )
 
     def metrics(self) -> str:
         counted = Counter(fault.status for fault in self.ledger.all())
@@ -96,6 +101,29 @@ class Node:
     def fault(self, fault_id: str) -> Answer:
         self.taking_back.end_what_is_due()
         return Answer(200, messages.fault_reply(self.ledger.get(fault_id)))
+
+    def arm(self, request: ArmRequest, key: str | None) -> Answer:
+        self._must_be_me(request.node_name)
+        with self._audited("arm", f"{self.name}~{key or 'auto'}"):
+            fault, is_new = self.cuda.arm(request.order(), key)
+        self.audit.note("arm", fault.fault_id, fault.status if is_new else "known already")
+        self.expiry.nudge()
+        return Answer(201 if is_new else 200, messages.fault_reply(fault))
+
+    def disarm(self, request: DisarmRequest, key: str | None) -> Answer:
+        with self._audited("disarm", request.fault_id):
+            fault = self.cuda.disarm(request.fault_id, key)
+        self.audit.note("disarm", request.fault_id, fault.status)
+        self.expiry.nudge()
+        return Answer(200, messages.fault_reply(fault))
+
+    def hits(self, node: str | None, fault_id: str | None) -> Answer:
+        if node is not None:
+            self._must_be_me(node)
+        return Answer(200, self.cuda.hits(fault_id))
+
+    def profiles(self) -> list[ProfileReply]:
+        return self.cuda.profiles()
 
     @staticmethod
     def _gpu_reply(gpu: Gpu, holders: list[Holder]) -> messages.GpuReply:

@@ -7,10 +7,10 @@ import ssl
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from fault_agent import messages
 from fault_agent.refusal import Refusal
 from fault_agent.roster import Missing
 from fault_agent.service import Answer
+from fault_agent.shapes import Request
 from fault_agent.tls import trusting
 
 
@@ -21,7 +21,7 @@ class Call:
     method: str
     path: str
     timeout: float
-    body: messages.Request | None = None
+    body: Request | None = None
     key: str | None = None
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fault_agent import __version__
 from fault_agent.cluster import SERVICE_ACCOUNT
+from fault_agent.cuda_folder import DEFAULT
 
 _WHAT = "Makes GPU nodes report XID errors through their kernel log, and takes them back."
 
@@ -39,6 +40,13 @@ def _node_options(node: argparse.ArgumentParser) -> None:
         help="`real[:PATH]` is /dev/kmsg, or where it is mounted",
     )
     node.add_argument("--boot-id-file", type=Path, default=Path("/proc/sys/kernel/random/boot_id"), metavar="FILE")
+    node.add_argument(
+        "--cuda-dir",
+        type=Path,
+        default=DEFAULT,
+        metavar="DIR",
+        help=f"the control file of the CUDA library and the hits of processes ({DEFAULT})",
+    )
     node.add_argument("--allow-xids", type=_numbers, metavar="79,94", help="refuse all others")
     node.add_argument("--max-active", type=int, default=16, metavar="N", help="faults in force at once (16)")
     _cluster_options(node, "ask it whether the platform is repairing the node; without it nobody is asked")

@@ -3,15 +3,9 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from fault_agent.messages import (
-    FaultsReply,
-    GatewayReady,
-    HealthReply,
-    InjectRequest,
-    Message,
-    NodeReady,
-    RenewRequest,
-)
+from fault_agent.cuda_messages import ArmRequest, DisarmRequest, ProfileReply
+from fault_agent.messages import FaultsReply, GatewayReady, HealthReply, InjectRequest, NodeReady, RenewRequest
+from fault_agent.shapes import Message
 
 
 @dataclass(frozen=True)
@@ -36,3 +30,8 @@ class Service(Protocol):
     def renew(self, fault_id: str, request: RenewRequest) -> Answer: ...
     def faults(self, *, active_only: bool) -> FaultsReply: ...
     def fault(self, fault_id: str) -> Answer: ...
+    def arm(self, request: ArmRequest, key: str | None) -> Answer: ...
+    def disarm(self, request: DisarmRequest, key: str | None) -> Answer: ...
+    def hits(self, node: str | None, fault_id: str | None) -> Answer: ...
+    def profiles(self) -> list[ProfileReply]:
+        """The table that an agent of this version has."""

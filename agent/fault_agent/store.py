@@ -145,7 +145,7 @@ def _allocate(path: Path) -> None:
 
 
 def _slot(fault: Fault, generation: int) -> bytes:
-    body = b"%d %s" % (generation, _FAULT.dump_json(fault))
+    body = b"%d %s" % (generation, _FAULT.dump_json(fault, exclude_defaults=True))
     line = b"%08x %s" % (zlib.crc32(body), body)
     if len(line) >= SLOT_BYTES:
         raise ValueError(f"the record of {fault.fault_id} has {len(line)} bytes, a slot takes {SLOT_BYTES - 1}")

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from fault_agent.acknowledging import Acknowledging
+from fault_agent.arming import Arming
 from fault_agent.clock import Clock, stamp, stamp_after
 from fault_agent.death import die_at
 from fault_agent.fault import RAISED, UNFINISHED, Fault, Phase, ended, rebooted
@@ -21,12 +22,14 @@ class TakingBack:
     clock: Clock
     platform: Platform
     acknowledging: Acknowledging
+    arming: Arming
 
     def recover(self, fault_id: str, key: str | None) -> Fault:
         """End the fault; it comes back as it is now, perhaps still recovering.
 
         An unknown id is refused with 404, unless `key` is its name part: then a tombstone is left. Raises
-        Refusal 409 if a real fault of the GPU was seen, 503 if the acknowledgement can not be written.
+        Refusal 409 if a real fault of the GPU was seen, 503 if the acknowledgement or the control file of the CUDA
+        library can not be written.
         """
         with self.ledger.lock:
             self.sweep_reboots()
@@ -35,25 +38,28 @@ class TakingBack:
                 return self._bury(fault_id, key)
             if fault.phase in RAISED:
                 fault = self._end(fault, "recovered on request", "recovered")
-        if fault.phase not in UNFINISHED or fault.gpu is None:
+        if fault.phase not in UNFINISHED:
             return fault
-        self._finish((fault.gpu,))
+        if fault.fault_type == "cuda":
+            self.arming.settle()
+        elif fault.gpu is not None:
+            self._finish((fault.gpu,))
         return self._unless_blocked(self.ledger.get(fault_id))
 
     def renew(self, fault_id: str, ttl: float) -> Fault:
         """Give the fault `ttl` more seconds from now, never beyond its other ends; a fault that is over stays so."""
         with self.ledger.lock:
             self.end_what_is_due()
-            fault = self.ledger.get(fault_id)
-            if fault.phase is Phase.TOMBSTONE:
-                message = f"{fault_id} was taken back before it was injected, so it never will be."
-                raise Refusal(410, "tombstoned", message, self.ledger.node)
+            fault = self._settled(self.ledger.get(fault_id))
+            self.ledger.refuse_tombstone(fault)
             if fault.phase not in RAISED:
                 return fault
             ends = replace(fault.deadlines, ttl=self.clock.since_boot() + ttl)
             soonest = ends.next()
             assert soonest is not None
-            return self.ledger.update(replace(fault, deadlines=ends, expires_at=stamp_after(self.clock, soonest)))
+            return self._settled(
+                self.ledger.update(replace(fault, deadlines=ends, expires_at=stamp_after(self.clock, soonest)))
+            )
 
     def end_what_is_due(self) -> tuple[Fault, ...]:
         """Mark faults whose time is over, and those of another boot; returns those that were marked now."""
@@ -74,7 +80,7 @@ class TakingBack:
     def finish_what_is_over(self) -> None:
         """Write the acknowledgements that are due; a GPU that has to wait is tried again next time."""
         over = (Phase.ENDING, Phase.ACKNOWLEDGING)
-        gpus = {fault.gpu for fault in self.ledger.unfinished() if fault.phase in over and fault.gpu}
+        gpus = {fault.gpu for fault in self.ledger.unfinished_lines() if fault.phase in over and fault.gpu}
         if gpus:
             self._finish(tuple(sorted(gpus, key=lambda gpu: gpu.index)))
 
@@ -88,6 +94,12 @@ class TakingBack:
         with self.ledger.lock:
             for gpu in gpus:
                 self.acknowledging.finish(gpu, why_wait)
+
+    def _settled(self, fault: Fault) -> Fault:
+        """The fault as the control file of the CUDA library and the ledger agree on it."""
+        if fault.fault_type == "cuda":
+            self.arming.settle()
+        return self.ledger.get(fault.fault_id)
 
     def _end(self, fault: Fault, why: str, ends_as: Literal["recovered", "expired"]) -> Fault:
         over = self.ledger.update(ended(fault, stamp(self.clock.wall()), why, ends_as))

@@ -5,7 +5,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fault_agent.acknowledging import Acknowledging
+from fault_agent.arming import Arming, ArmOrder
 from fault_agent.audit import Audit
+from fault_agent.cuda_control import CallClass, Control
+from fault_agent.cuda_folder import CudaFolder
+from fault_agent.cuda_profiles import Profile, Profiles
+from fault_agent.cuda_rules import CudaRule
 from fault_agent.expiry import Expiry
 from fault_agent.fault import Fault
 from fault_agent.injecting import Injecting, Order
@@ -17,6 +22,8 @@ from fault_agent.store import Store
 from fault_agent.taking_back import TakingBack
 from fault_agent.xids import xid_table
 
+FAILS = CudaRule(CallClass.LAUNCH, "sticky", code=719)
+PROFILES = Profiles([Profile("gpu-lost", (79,), (FAILS, CudaRule(CallClass.NVML, "fail", nvml_code=15)))])
 GPUS = tuple(Gpu(i, i, f"GPU-aa-{i}", f"0000:1{i}:00") for i in range(3))
 
 
@@ -26,6 +33,7 @@ class FakeClock:
 
     now: float = 1000.0
     boot: str = "boot-1"
+    kernel_boot: str = "kernel-1"
 
     def since_boot(self) -> float:
         return self.now
@@ -35,6 +43,9 @@ class FakeClock:
 
     def boot_id(self) -> str:
         return self.boot
+
+    def kernel_boot_id(self) -> str:
+        return self.kernel_boot
 
 
 @dataclass
@@ -92,22 +103,41 @@ class Machine:
         inventory = Inventory("gpu-1", GPUS)
         limits = Limits("gpu-1", max_active=self.max_active)
         self.injecting = Injecting(self.ledger, self.clock, self.ring, inventory, xid_table(), limits)
-        self.taking_back = TakingBack(self.ledger, self.clock, self.platform, self.acknowledging)
+        self.cuda = CudaFolder(self.folder / "cuda", self.clock)
+        self.arming = Arming(self.ledger, self.clock, self.cuda, inventory, PROFILES, limits)
+        self.taking_back = TakingBack(self.ledger, self.clock, self.platform, self.acknowledging, self.arming)
         audit = Audit(self.clock, self.folder, self.output)
-        self.expiry = Expiry(self.ledger, self.clock, self.injecting, self.taking_back, self.acknowledging, audit)
+        self.expiry = Expiry(
+            self.ledger, self.clock, self.injecting, self.taking_back, self.acknowledging, self.arming, audit
+        )
 
     def restart(self) -> None:
         self.store.close()
+        self.cuda.close()
         self._begin()
         self.expiry.turn()
 
     def close(self) -> None:
         self.store.close()
+        self.cuda.close()
         self.output.close()
 
     def inject(self, name: str, xid: int = 79, **order: object) -> Fault:
         fault, _ = self.injecting.inject(replace(Order(xid), **order), name)  # type: ignore[arg-type]
         return fault
+
+    def arm(self, name: str, *rules: CudaRule, **order: object) -> Fault:
+        fault, _ = self.arming.arm(replace(ArmOrder(rules=rules or (FAILS,)), **order), name)  # type: ignore[arg-type]
+        return fault
+
+    def control(self) -> Control:
+        control = self.cuda.control()
+        assert control is not None
+        return control
+
+    def armed(self) -> list[str]:
+        """Names of the faults in the control file, one for each rule."""
+        return [rule.fault for rule in self.control().rules]
 
     def at(self, now: float) -> float:
         """Let time pass and the agent do what is due; returns when it wants to be called again."""

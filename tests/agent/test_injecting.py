@@ -37,6 +37,7 @@ def test_an_injection_writes_one_line_and_answers_with_it_as_evidence(node: Node
         "end_reason": None,
         "evidence": {"kernel_log": "file", "sequence": 0, "text": line, "boot_id": "boot-1"},
         "acknowledgement": None,
+        "cuda": None,
     }
     assert line.startswith("kernel: ;NVRM: Xid (PCI:4001:18:00): 79, pid=")
     assert line.endswith(", name=fault-agent, GPU has fallen off the bus. gpu-1~run-7.inject")

@@ -25,6 +25,12 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("get", "/api/v1/faults"): {"params": {"active_only": True}},
     ("get", "/api/v1/faults/gpu/xid-types"): {},
     ("get", "/api/v1/faults/{fault_id}"): {},
+    ("get", "/api/v1/cuda/hits"): {"params": {"node_name": "gpu-1"}},
+    ("get", "/api/v1/cuda/profiles"): {},
+    ("post", "/api/v1/cuda/arm"): {
+        "json": {"node_name": "gpu-1", "ttl": 60, "rules": [{"classes": ["sync"], "mode": "sticky", "code": 719}]}
+    },
+    ("post", "/api/v1/cuda/disarm"): {"json": {"fault_id": "gpu-1~doc-cuda"}},
     ("post", "/api/v1/faults/gpu/inject/xid-{xid}"): {"json": {"node_name": "gpu-1", "gpu_id": 1, "ttl": 60}},
     ("post", "/api/v1/faults/{fault_id}/recover"): {},
     ("post", "/api/v1/faults/{fault_id}/renew"): {"json": {"ttl": 60}},
@@ -36,6 +42,7 @@ def program(request: pytest.FixtureRequest, server: ForkServer, node: NodeProgra
     """A running agent of either role that knows the fault `gpu-1~doc`."""
     url = node.start()
     node.inject(79, key="doc")
+    node.arm(key="doc-cuda")
     if request.param == "node":
         yield node
         return

@@ -163,6 +163,7 @@ def test_a_kernel_log_that_can_not_be_used_is_said_at_start_and_refuses_injectio
             "ready": False,
             "kernel_log": {"kind": kind, "path": path, "writable": False, "reason": reason},
             "damaged": [],
+            "cuda": {"path": str(node.folder / "cuda"), "usable": True, "reason": None},
         },
     )
     refused = node.inject(79, key="a")

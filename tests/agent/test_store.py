@@ -127,7 +127,7 @@ def test_a_full_disk_refuses_new_faults_without_a_line_and_still_takes_back(
     node.inject(79, key="expiring", gpu_id=1, ttl=3600)
     fill(small_disk)
     refused = node.inject(79, key="new", gpu_id=2)
-    message = "The disk of node gpu-1 is full: nothing was written to its kernel log."
+    message = "The disk of node gpu-1 is full: nothing was injected."
     assert refused.status_code == 507
     assert refused.json() == {"error": {"code": "disk_full", "message": message, "node": "gpu-1"}}
     assert node.get("/api/v1/faults/gpu-1~new").status_code == 404

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).parents[2]
+FAILS = {"classes": ["launch"], "mode": "sticky", "code": 719}
 
 
 def gpus(domain: str = "4001", count: int = 4) -> list[dict[str, Any]]:
@@ -160,6 +161,14 @@ class NodeProgram(Program):
         headers = {"Idempotency-Key": key} if key else {}
         return self.post(f"/api/v1/faults/gpu/inject/xid-{xid}", json={"node_name": self.name, **body}, headers=headers)
 
+    def arm(self, key: str | None = None, **body: Any) -> httpx.Response:
+        """Arm a CUDA fault; without other wishes launches of GPU 0 fail with 719 for a minute unless renewed."""
+        headers = {"Idempotency-Key": key} if key else {}
+        choice = {} if body.keys() & {"profile", "xid", "rules"} else {"rules": [FAILS]}
+        ends = {} if body.keys() & {"ttl", "duration", "max_lifetime"} else {"ttl": 60}
+        order = {"node_name": self.name, **choice, **ends, **body}
+        return self.post("/api/v1/cuda/arm", json=order, headers=headers)
+
     def recover(self, fault_id: str, key: str | None = None) -> httpx.Response:
         headers = {"Idempotency-Key": key} if key else {}
         return self.post(f"/api/v1/faults/{fault_id}/recover", headers=headers)
@@ -195,7 +204,7 @@ def node_program(server: ForkServer, folder: Path, name: str = "gpu-1", domain: 
     (folder / "boot_id").write_text("boot-1\n")
     argv = ["node", "--node", name, "--listen", "127.0.0.1:0", "--state-dir", str(folder / "state")]
     argv += ["--inventory", str(folder / "inventory.json"), "--boot-id-file", str(folder / "boot_id")]
-    argv += ["--kernel-log", f"file:{folder / 'kernel.log'}"]
+    argv += ["--cuda-dir", str(folder / "cuda"), "--kernel-log", f"file:{folder / 'kernel.log'}"]
     return NodeProgram(server, argv, folder / "output", folder=folder, name=name)
 
 
