@@ -124,6 +124,7 @@ def main() -> None:
 @click.option("--yes", is_flag=True, help="Do not ask before a real cluster is touched.")
 @click.option("--tag", "tags", multiple=True, help="Only scenarios with this tag (any of several).")
 @click.option("--skip-tag", "skip_tags", multiple=True, help="Not the scenarios with this tag.")
+@click.option("--skip-unmet", is_flag=True, help="Skip scenarios whose `requires` the cluster does not meet; else 3.")
 @click.option("--report-dir", type=PATHS, default=Path("reports"), show_default=True, help="Where runs write.")
 @click.option("--junit", type=PATHS, help="Also write one JUnit file of all scenarios here.")
 @click.option("--seed", type=int, help="Seed of `pick: random`; the report of a run names the one it had.")

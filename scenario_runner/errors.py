@@ -5,6 +5,7 @@ Every error this package raises on purpose.
   x InvalidScenario      the file or the command line is wrong; nothing was touched     (exit 2)
   x Refused              the run may not start: lock, guard, unmet requirement          (exit 3)
     + Orphaned           ... because an earlier run left something to undo              (exit 4)
+    + Unmet              ... because the cluster lacks what the scenario requires       (exit 3)
   x StepFailed           the system under test did not do what was asked                (exit 1)
     + DeadlineExceeded   ... in the time allowed
   x StepBroken           we could not carry the step out; it says nothing about them    (exit 3)
@@ -70,6 +71,10 @@ class Orphaned(Refused):
     """An earlier run left promises open: `scenario-runner recover` comes first."""
 
     exit_code = ExitCode.LEFTOVER
+
+
+class Unmet(Refused):
+    """The cluster does not have what the scenario says that it requires."""
 
 
 class StepFailed(ScenarioRunnerError):

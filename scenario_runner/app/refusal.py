@@ -10,8 +10,10 @@ from scenario_runner.errors import ScenarioRunnerError
 from scenario_runner.format.scenario import Scenario
 
 
-def refusal(scenario: Scenario, error: ScenarioRunnerError, backend: str, clock: Clock) -> Report:
-    """One broken outcome that says why; there is no run and no folder of it."""
+def refusal(
+    scenario: Scenario, error: ScenarioRunnerError, backend: str, clock: Clock, status: Status = Status.BROKEN
+) -> Report:
+    """One outcome, broken unless it is only skipped, that says why; there is no run and no folder of it."""
     now = clock.now()
     plan = PlanSummary(
         scenario=scenario.name,
@@ -27,8 +29,8 @@ def refusal(scenario: Scenario, error: ScenarioRunnerError, backend: str, clock:
         worst_case=0.0,
         seed=0,
     )
-    begin = Outcome("00", "begin", "begin", "begin", Role.ACTION, Phase.STEPS, Status.BROKEN, str(error), now, 0.0, 0.0)
-    verdict = Verdict(Status.BROKEN, error.exit_code, str(error))
+    begin = Outcome("00", "begin", "begin", "begin", Role.ACTION, Phase.STEPS, status, str(error), now, 0.0, 0.0)
+    verdict = Verdict(status, error.exit_code, str(error))
     return Report(
         "", backend, now, 0.0, plan, verdict, (begin,), (), (), (), (), (), version=version(), host=platform.node()
     )

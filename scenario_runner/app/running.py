@@ -13,9 +13,10 @@ from scenario_runner.app.place import Place
 from scenario_runner.app.record import begin_junit, write_junit, write_reports
 from scenario_runner.app.refusal import refusal
 from scenario_runner.core.clock import Bell, SystemClock
+from scenario_runner.core.outcome import Status
 from scenario_runner.core.report import Report
 from scenario_runner.engine.signals import LeftAtOnce, Signals
-from scenario_runner.errors import ExitCode, InvalidScenario, Refused, ScenarioRunnerError
+from scenario_runner.errors import ExitCode, InvalidScenario, Refused, ScenarioRunnerError, Unmet
 from scenario_runner.format.lint import lint
 from scenario_runner.format.scenario import Scenario
 from scenario_runner.reporters.console import console
@@ -45,6 +46,7 @@ class RunOptions:
     junit: Path | None
     seed: int | None
     yes: bool
+    skip_unmet: bool
 
 
 def run(options: RunOptions, say: Callable[[str], None]) -> ExitCode:
@@ -60,9 +62,12 @@ def run(options: RunOptions, say: Callable[[str], None]) -> ExitCode:
         desk = Desk(signals, options.report_dir, options.seed, console(), consent)
         with backend(options.place) as where:
             for scenario in scenarios:
-                codes.append(_one(scenario, where, desk, say, reports))
-                if codes[-1] in {ExitCode.LEFTOVER, ExitCode.INTERRUPTED}:
+                code = _one(scenario, where, desk, say, reports, skip_unmet=options.skip_unmet)
+                codes += [] if code is None else [code]
+                if code in {ExitCode.LEFTOVER, ExitCode.INTERRUPTED}:
                     break
+    if not codes:
+        say("nothing was run: every scenario was skipped")
     junit = options.junit
     if junit and not _written(junit, say, lambda: write_junit(junit, reports)):
         codes.append(ExitCode.BROKEN)
@@ -94,16 +99,27 @@ def worst(codes: Iterable[ExitCode]) -> ExitCode:
     return next((code for code in _ORDER if code in seen), ExitCode.BROKEN)
 
 
-def _one(scenario: Scenario, where: Backend, desk: Desk, say: Callable[[str], None], reports: list[Report]) -> ExitCode:
+def _one(
+    scenario: Scenario,
+    where: Backend,
+    desk: Desk,
+    say: Callable[[str], None],
+    reports: list[Report],
+    *,
+    skip_unmet: bool,
+) -> ExitCode | None:
+    """How a scenario ended; None for one that was skipped, which neither passes nor fails a run."""
     try:
         report = drill(scenario, where, desk)
     except LeftAtOnce as exc:
         say(f"{scenario.name}: {exc}; `scenario-runner recover` does it")
         return ExitCode.LEFTOVER
     except ScenarioRunnerError as exc:
-        say(f"{scenario.name}: {exc}")
-        reports.append(refusal(scenario, exc, where.words, SystemClock(Bell())))
-        return exc.exit_code
+        skipped = skip_unmet and isinstance(exc, Unmet)
+        say(f"{scenario.name}: {'skipped: ' if skipped else ''}{exc}")
+        status = Status.SKIPPED if skipped else Status.BROKEN
+        reports.append(refusal(scenario, exc, where.words, SystemClock(Bell()), status))
+        return None if skipped else exc.exit_code
     reports.append(report)
     return worst([ExitCode(report.verdict.exit_code), _keep(report, desk.report_dir / report.run_id, say)])
 

@@ -8,6 +8,7 @@ from scenario_runner.core.plan import Guards, PlannedStep
 from scenario_runner.core.ports import AgentReads, ClusterReads
 from scenario_runner.core.states import NodeState
 from scenario_runner.core.targets import GpuTarget, NodesTarget, NodeTarget, Target, WorkloadTarget, nodes_of
+from scenario_runner.errors import TargetUnreachable
 from scenario_runner.gpu.xids import xid_table
 
 ALLOW_LABEL = "scenario-runner/allow"
@@ -53,10 +54,17 @@ def unmet(requires: Sequence[str], cluster: ClusterReads, agent: AgentReads) -> 
     """Sentences about what the scenario requires and the cluster does not have."""
     missing: list[str] = []
     if "agent" in requires:
-        missing += [f"requires agent, and a fault agent does not answer: {one}" for one in agent.faults().unreachable]
+        missing += [f"requires agent, and {why}" for why in _missing_agents(agent)]
     if "sentinel" in requires and PLATFORM_NAMESPACE not in cluster.namespaces():
         missing.append(f"requires sentinel, and the cluster has no namespace {PLATFORM_NAMESPACE}")
     return missing
+
+
+def _missing_agents(agent: AgentReads) -> list[str]:
+    try:
+        return [f"a fault agent does not answer: {one}" for one in agent.faults().unreachable]
+    except TargetUnreachable as error:
+        return [f"the fault agents do not answer: {error}"]
 
 
 def guard(guards: Guards, hit: Sequence[Victim], targets: Mapping[str, Target], cluster: ClusterReads) -> list[str]:

@@ -7,7 +7,7 @@ from scenario_runner.core.outcome import Phase
 from scenario_runner.core.plan import AbortRule, Guards, Plan, PlannedStep, PlatformProfile, ResolvedTarget, Retry
 from scenario_runner.core.ports import AgentReads, ClusterReads
 from scenario_runner.core.targets import Target
-from scenario_runner.errors import InvalidScenario, Refused
+from scenario_runner.errors import InvalidScenario, Refused, Unmet
 from scenario_runner.format.entries import StepEntry
 from scenario_runner.format.guards import Victim, consequences, guard, unmet, victims
 from scenario_runner.format.holders import unfelt
@@ -24,7 +24,7 @@ def make_plan(scenario: Scenario, cluster: ClusterReads, agent: AgentReads, *, s
     """
     Nothing is changed. `seed` decides about `pick: random`.
 
-    Raise InvalidScenario for what lint calls an error, Refused when a target, a requirement or a guard says no, and
+    Raise InvalidScenario for what lint calls an error, Unmet for a requirement, Refused for a target or a guard, and
     TargetUnreachable or TargetRefused when the API server or the agents do.
     """
     errors = [finding.problem for finding in lint(scenario) if finding.is_error]
@@ -32,7 +32,7 @@ def make_plan(scenario: Scenario, cluster: ClusterReads, agent: AgentReads, *, s
         raise InvalidScenario(errors)
     missing = unmet(scenario.header.requires, cluster, agent)
     if missing:
-        raise Refused("\n".join(missing))
+        raise Unmet("\n".join(missing))
     resolved = resolve(scenario.targets, scenario.header.namespace, cluster, agent, seed)
     profile = platform_profile(scenario.header.platform)
     steps = tuple(flatten(scenario, profile))
