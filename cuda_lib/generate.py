@@ -55,11 +55,8 @@ def functions() -> list[Function]:
     return sorted(found, key=lambda function: function.name)
 
 
-def c_facts(known: list[Function]) -> str:
-    """functions.h: the table, and a constant per function for the C code that means a certain one."""
-    devices = defaultdict(set)
-    for function in known:
-        devices[function.base].add(function.device)
+def c_constants(known: list[Function]) -> str:
+    """functions.h: how many there are, and a constant per function for the C code that means a certain one."""
     lines = [
         f"#define FUNCTION_COUNT {len(known)}",
         f"#define SPARE_COUNT {SPARE}",
@@ -68,7 +65,14 @@ def c_facts(known: list[Function]) -> str:
         *(f"  SLOT_{function.name} = {slot}," for slot, function in enumerate(known)),
         "};",
     ]
-    # names are offsets into one string: pointers would have to be relocated in every process
+    return "\n".join(lines) + "\n"
+
+
+def c_table(known: list[Function]) -> str:
+    """function_table.h. Names are offsets into one string: pointers would have to be relocated in every process."""
+    devices = defaultdict(set)
+    for function in known:
+        devices[function.base].add(function.device)
     names, rows, offset = [], [], 0
     for function in known:
         names.append(f'  "{function.name}\\0"')
@@ -77,8 +81,8 @@ def c_facts(known: list[Function]) -> str:
         positions = f"{function.device}, {function.context}, {function.stream}, {function.size}"
         rows.append(f"  {{{offset}, CLASS_{function.kind.upper()}, {positions}, {per_thread}, {varies}}},")
         offset += len(function.name) + 1
-    lines += ["#ifdef WITH_FUNCTION_TABLE", "static const char function_names[] =", *names, ";"]
-    lines += ["static const struct function_facts function_table[FUNCTION_COUNT] = {", *rows, "};", "#endif"]
+    lines = ["static const char function_names[] =", *names, ";"]
+    lines += ["static const struct function_facts function_table[FUNCTION_COUNT] = {", *rows, "};"]
     return "\n".join(lines) + "\n"
 
 
@@ -129,7 +133,8 @@ def main(target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     known = functions()
     content = {
-        "functions.h": c_facts(known),
+        "functions.h": c_constants(known),
+        "function_table.h": c_table(known),
         "functions.inc": assembler_list(known),
         "stub_cuda_names.c": stub_names(known, "cu"),
         "stub_nvml_names.c": stub_names(known, "nvml"),

@@ -1,0 +1,63 @@
+/* Carries out the modes. */
+#include "actions.h"
+
+#include "clock.h"
+#include "record.h"
+#include "sticky.h"
+
+static int is_nvml(const struct call *call)
+{
+  return call->facts.class == CLASS_NVML || call->facts.class == CLASS_NVLINK;
+}
+
+static uint64_t answer(int32_t code)
+{
+  return code ? ANSWER | (uint32_t)code : 0;
+}
+
+static int is_still_armed(const struct rule_state *state)
+{
+  const struct active_rules *rules = active_rules();
+  for (uint32_t i = 0; i < rules->count; i++)
+    if (rules->rules[i].state == state) return is_live(&rules->rules[i]);
+  return 0;
+}
+
+/* Until disarmed or expired, then the call goes on; or as long as the rule says, then it fails. */
+static uint64_t hang(const struct active_rule *one, int32_t code)
+{
+  enum { LOOK_EVERY_NS = 5000000 };
+  uint64_t end = one->rule.delay_ns ? now_ns() + one->rule.delay_ns : UINT64_MAX;
+  while (is_still_armed(one->state)) {
+    if (now_ns() >= end) return answer(code);
+    sleep_ns(LOOK_EVERY_NS);
+  }
+  return 0;
+}
+
+static uint64_t delay(const struct active_rule *one, int32_t code)
+{
+  sleep_ns(one->rule.delay_ns);
+  return answer(code);
+}
+
+/* The launch goes on; it is the next call that sees the error, as on a GPU that works while the program goes on. */
+static uint64_t start_async(const struct active_rule *one, struct call *call)
+{
+  make_pending(one, device_of(call), one->rule.code);
+  record_hit(one->state, call, 0);
+  return 0;
+}
+
+uint64_t carry_out(const struct active_rule *one, struct call *call)
+{
+  int32_t code = is_nvml(call) ? one->rule.nvml_code : one->rule.code;
+  int mode = one->rule.mode;
+  if (mode == MODE_ASYNC && call->facts.class == CLASS_LAUNCH && device_of(call) >= 0) return start_async(one, call);
+  record_hit(one->state, call, code);
+  if (mode == MODE_DELAY) return delay(one, code);
+  if (mode == MODE_HANG) return hang(one, code);
+  if ((mode == MODE_STICKY || mode == MODE_ASYNC) && !is_nvml(call) && call->facts.class != CLASS_INIT)
+    make_sticky(one, device_of(call), code);
+  return answer(code);
+}

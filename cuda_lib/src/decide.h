@@ -1,0 +1,13 @@
+/* The decision about one call while something is armed. */
+#ifndef SCENARIO_CUDA_DECIDE_H
+#define SCENARIO_CUDA_DECIDE_H
+
+#include "devices.h"
+
+/* ANSWER | code, or 0 to let the call go on. `device` may be DEVICE_UNKNOWN. */
+uint64_t decide(struct call call);
+
+/* How many bytes cuMemGetInfo may call free for this call; SIZE_MAX where no rule says so. */
+size_t free_bytes_limit(struct call call);
+
+#endif

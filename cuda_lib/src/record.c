@@ -1,0 +1,214 @@
+/*
+ * Writes the hit record. The first hits of a process are written at once, since they may well be its last; later ones
+ * from the watcher thread and at exit. With no directory to write to, one line on stderr per fault says that it was hit.
+ */
+#include "record.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "settings.h"
+#include "slots.h"
+#include "text.h"
+#include "watcher.h"
+
+enum { WRITTEN_AT_ONCE = 16 };
+
+static _Atomic int is_dirty;
+static _Atomic int writer;   /* pid of the process in which a thread is writing; a forked child takes it over */
+static _Atomic int owner;    /* pid of the process whose hits are counted */
+
+/* Everything but the counters, filled at the first writing. */
+static struct hit_record record;
+
+/* The `number`th field of a line of /proc/PID/stat, counted from 1; from the third on, after the name in parentheses. */
+static uint64_t field(const char *line, int number)
+{
+  const char *at = strrchr(line, ')'); /* the name itself may hold blanks and parentheses */
+  for (int passed = 2; at && passed < number; passed++) {
+    at = strchr(at, ' ');
+    if (at) at++;
+  }
+  return at ? parse_number(at, 10, NULL) : 0;
+}
+
+static int read_stat(int pid, int *parent, uint64_t *start_ticks)
+{
+  enum { PARENT = 4, START_TIME = 22 };
+  char path[32], line[1024];
+  snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  read_line(path, line, sizeof line);
+  *parent = (int)field(line, PARENT);
+  *start_ticks = field(line, START_TIME);
+  return line[0] != 0;
+}
+
+/* What a link of /proc says, "pid:[4026531836]" or "socket:[123]"; not stat, which is no symbol before glibc 2.33. */
+static void read_link(const char *path, char *text, size_t size)
+{
+  ssize_t length = readlink(path, text, size - 1);
+  text[length > 0 ? length : 0] = 0;
+}
+
+static uint64_t pid_namespace(void)
+{
+  char link[64];
+  read_link("/proc/self/ns/pid", link, sizeof link);
+  const char *number = strchr(link, '[');
+  return number ? parse_number(number + 1, 10, NULL) : 0;
+}
+
+/* The ancestor whose parent lies outside the pid namespace: 1, or whatever `exec` put beside it. 0 if unknown. */
+static int find_root(int pid)
+{
+  enum { DEEPEST = 64 };
+  uint64_t ticks;
+  int parent;
+  for (int depth = 0; depth < DEEPEST; depth++) {
+    if (!read_stat(pid, &parent, &ticks)) return 0;
+    if (parent == 0) return pid;
+    pid = parent;
+  }
+  return 0;
+}
+
+static void describe_process(int pid)
+{
+  struct settings settings = read_settings();
+  memset(&record, 0, offsetof(struct hit_record, entries));
+  memcpy(record.magic, HITS_MAGIC, sizeof record.magic);
+  record.version = HITS_VERSION;
+  record.pid = pid;
+  read_stat(pid, &record.parent_pid, &record.start_ticks);
+  record.root_pid = find_root(pid);
+  record.pid_namespace = pid_namespace();
+  read_boot_id(record.boot_id, sizeof record.boot_id);
+  read_line("/proc/self/comm", record.process, sizeof record.process);
+  memcpy(record.owner, settings.owner, sizeof record.owner);
+}
+
+static void fill_entry(struct hit_entry *entry, const struct rule_state *state)
+{
+  memset(entry, 0, sizeof *entry);
+  memcpy(entry->fault, state->fault, sizeof entry->fault);
+  entry->part = state->part;
+  entry->calls = atomic_load(&state->calls);
+  entry->hits = atomic_load(&state->hits);
+  entry->nvml_hits = atomic_load(&state->nvml_hits);
+  entry->first_hit_ns = atomic_load(&state->first_hit_ns);
+  entry->last_hit_ns = atomic_load(&state->last_hit_ns);
+  entry->code = atomic_load(&state->code);
+  memcpy(entry->gpu_uuid, state->first_uuid, sizeof entry->gpu_uuid);
+  snprintf(entry->function, sizeof entry->function, "%s", slot_name(atomic_load(&state->first_slot)));
+}
+
+static void fill_record(void)
+{
+  record.generation = control_generation();
+  record.written_at_ns = now_ns();
+  record.entry_count = 0;
+  for (int i = 0; i < HITS_ENTRIES; i++)
+    if (atomic_load(&rule_states[i].first_hit_ns)) fill_entry(&record.entries[record.entry_count++], &rule_states[i]);
+  size_t used = offsetof(struct hit_record, entries) + record.entry_count * sizeof record.entries[0];
+  memset((char *)&record + used, 0, sizeof record - used);
+  record.checksum = crc32_of((const char *)&record + HITS_CHECKED_FROM, sizeof record - HITS_CHECKED_FROM);
+}
+
+/* The file is opened anew each time: applications close descriptors that they do not know. */
+static int write_file(const char *directory)
+{
+  char path[512];
+  snprintf(path, sizeof path, "%s/%llu-%d-%llu.hits", directory, (unsigned long long)record.pid_namespace, record.pid,
+           (unsigned long long)record.start_ticks);
+  int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
+  if (fd < 0) return 0;
+  ssize_t written = pwrite(fd, &record, sizeof record, 0);
+  close(fd);
+  return written == (ssize_t)sizeof record;
+}
+
+/* One line, in one write. Not into a socket: something else has become descriptor 2. */
+static void tell_stderr(void)
+{
+  char target[64];
+  read_link("/proc/self/fd/2", target, sizeof target);
+  if (strncmp(target, "socket:", 7) == 0) return;
+  for (uint32_t i = 0; i < record.entry_count; i++) {
+    static uint64_t told[HITS_ENTRIES];
+    const struct hit_entry *entry = &record.entries[i];
+    char line[320];
+    if (told[i] == entry->first_hit_ns) continue;
+    told[i] = entry->first_hit_ns;
+    int length = snprintf(line, sizeof line, "scenario-runner: injected CUDA fault %s hit process %d in %s, code %d\n",
+                          entry->fault, record.pid, entry->function, entry->code);
+    if (write(STDERR_FILENO, line, (size_t)length) < 0) return;
+  }
+}
+
+static void write_record(void)
+{
+  struct settings settings = read_settings();
+  if (record.pid != getpid()) describe_process(getpid());
+  fill_record();
+  if (!settings.hits[0] || !write_file(settings.hits)) tell_stderr();
+}
+
+/* One thread writes, others leave their news to it: it looks again before it goes. */
+void flush_hits(void)
+{
+  int pid = getpid();
+  while (atomic_exchange(&is_dirty, 0)) {
+    int holder = 0;
+    if (!atomic_compare_exchange_strong(&writer, &holder, pid) &&
+        (holder == pid || !atomic_compare_exchange_strong(&writer, &holder, pid))) {
+      atomic_store(&is_dirty, 1);
+      return;
+    }
+    write_record();
+    atomic_store(&writer, 0);
+  }
+}
+
+/* A forked child has inherited its parent's counters, which are not its own hits. */
+static void begin_own_count(int pid)
+{
+  int before = atomic_load(&owner);
+  if (before == pid || !atomic_compare_exchange_strong(&owner, &before, pid) || before == 0) return;
+  for (int i = 0; i < HITS_ENTRIES; i++) {
+    atomic_store(&rule_states[i].hits, 0);
+    atomic_store(&rule_states[i].nvml_hits, 0);
+    atomic_store(&rule_states[i].calls, 0);
+    atomic_store(&rule_states[i].first_hit_ns, 0);
+  }
+}
+
+static void remember_first(struct rule_state *state, struct call *call, uint64_t now)
+{
+  uint64_t never = 0;
+  uint8_t uuid[16];
+  uuid_of(call, uuid);
+  if (!atomic_compare_exchange_strong(&state->first_hit_ns, &never, now)) return;
+  memcpy(state->first_uuid, uuid, sizeof uuid);
+  atomic_store(&state->first_slot, call->slot);
+}
+
+void record_hit(struct rule_state *state, struct call *call, int32_t code)
+{
+  int is_nvml = call->facts.class == CLASS_NVML || call->facts.class == CLASS_NVLINK;
+  uint64_t now = now_ns();
+  begin_own_count(getpid());
+  atomic_store(&state->code, code);
+  if (!atomic_load(&state->first_hit_ns)) remember_first(state, call, now);
+  atomic_store(&state->last_hit_ns, now);
+  uint64_t count = atomic_fetch_add(is_nvml ? &state->nvml_hits : &state->hits, 1);
+  atomic_store(&is_dirty, 1);
+  if (count < WRITTEN_AT_ONCE || !is_watched()) flush_hits();
+}
+
+__attribute__((destructor)) static void flush_at_exit(void)
+{
+  flush_hits();
+}
