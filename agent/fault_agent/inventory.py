@@ -1,8 +1,10 @@
 """Which GPUs this node has, how people name them, and which pods hold them."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -45,11 +47,20 @@ class _InventoryFile:
 
 
 class Inventory:
-    """The GPUs of one node."""
+    """The GPUs of one node; while there are none, `look_again` is asked, as drivers may come after the agent."""
 
-    def __init__(self, node: str, gpus: tuple[Gpu, ...]) -> None:
+    def __init__(
+        self, node: str, gpus: tuple[Gpu, ...], look_again: Callable[[], tuple[Gpu, ...]] | None = None
+    ) -> None:
         self._node = node
-        self.gpus = gpus
+        self._gpus = gpus
+        self._look_again = look_again
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        if not self._gpus and self._look_again is not None:
+            self._gpus = self._look_again()
+        return self._gpus
 
     @classmethod
     def load(cls, node: str, path: Path) -> "Inventory":
@@ -92,6 +103,13 @@ def _first_problem(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     return f"{where}: {first['msg']}" if where else first["msg"]
+
+
+class Holders(Protocol):
+    """Whoever knows which containers hold which GPU."""
+
+    def holders(self) -> dict[str, list[Holder]]:
+        """UUID -> containers; raises Refusal 500."""
 
 
 class Allocations:

@@ -16,13 +16,15 @@ from fault_agent.cluster import ServiceAccount, chosen_api
 from fault_agent.cuda_folder import CudaFolder
 from fault_agent.cuda_node import CudaNode
 from fault_agent.cuda_profiles import cuda_profiles
+from fault_agent.discovery import Discovery
 from fault_agent.expiry import Expiry
 from fault_agent.gateway import Gateway
 from fault_agent.guard import Guard
 from fault_agent.hit_report import HitReport
 from fault_agent.injecting import Injecting
-from fault_agent.inventory import Allocations, Inventory
+from fault_agent.inventory import Allocations, Holders, Inventory
 from fault_agent.kernel_log import DevKmsg, FileKernelLog, KernelLog
+from fault_agent.kubelet_files import KubeletFiles
 from fault_agent.ledger import Ledger
 from fault_agent.limits import Limits
 from fault_agent.node import Node
@@ -70,7 +72,7 @@ def build_node(chosen: argparse.Namespace, clock: Clock, store: Store) -> Node:
     ledger = Ledger(name, store)
     if ledger.strangers():
         raise CannotStart(f"The state in {chosen.state_dir} belongs to node {', '.join(ledger.strangers())}.")
-    inventory = Inventory.load(name, chosen.inventory)
+    inventory = _inventory(chosen)
     acknowledging = Acknowledging(ledger, clock, log)
     limits = Limits(name, chosen.allow_xids, chosen.max_active)
     injecting = Injecting(ledger, clock, log, inventory, xid_table(), limits)
@@ -79,8 +81,8 @@ def build_node(chosen: argparse.Namespace, clock: Clock, store: Store) -> Node:
     taking_back = TakingBack(ledger, clock, _platform(chosen), acknowledging, arming)
     expiry = Expiry(ledger, clock, injecting, taking_back, acknowledging, arming, audit)
     cuda = CudaNode(ledger, arming, taking_back, HitReport(ledger, clock, folder, scan))
-    allocations = Allocations(chosen.allocations)
-    return Node(name, clock, log, inventory, allocations, ledger, injecting, taking_back, expiry, audit, cuda)
+    holders = _holders(chosen, inventory)
+    return Node(name, clock, log, inventory, holders, ledger, injecting, taking_back, expiry, audit, cuda)
 
 
 def _serve_node(chosen: argparse.Namespace) -> None:
@@ -90,6 +92,8 @@ def _serve_node(chosen: argparse.Namespace) -> None:
     store = _store(chosen.state_dir)
     node = build_node(chosen, clock, store)
     node.expiry.turn()
+    if not node.inventory.gpus:
+        print("no GPU found yet; faults will be refused until a driver shows one", flush=True)  # noqa: T201 - said at start
     why = node.log.why_unusable()
     if why is not None:
         print(f"kernel log not usable: {why}; injections will be refused", flush=True)  # noqa: T201 - said at start
@@ -129,6 +133,18 @@ def _serve(chosen: argparse.Namespace, service: Service, node: str | None) -> No
         serving.check_tls(*tls)
     sock = serving.listening(chosen.listen, protected=token is not None and tls is not None)
     serving.serve(Guard(build_app(service), node, token), sock, tls)
+
+
+def _inventory(chosen: argparse.Namespace) -> Inventory:
+    if chosen.inventory is not None:
+        return Inventory.load(chosen.node, chosen.inventory)
+    return Inventory(chosen.node, (), Discovery(chosen.driver_files, chosen.nvidia_smi))
+
+
+def _holders(chosen: argparse.Namespace, inventory: Inventory) -> Holders:
+    if chosen.kubelet_dir is not None:
+        return KubeletFiles(chosen.kubelet_dir, chosen.pod_logs_dir, inventory)
+    return Allocations(chosen.allocations)
 
 
 def _kernel_log(text: str, clock: Clock) -> KernelLog:

@@ -11,7 +11,7 @@ from fault_agent.cuda_node import CudaNode
 from fault_agent.expiry import Expiry
 from fault_agent.fault import UNFINISHED, Fault, Phase
 from fault_agent.injecting import Injecting, Order
-from fault_agent.inventory import Allocations, Gpu, Holder, Inventory
+from fault_agent.inventory import Gpu, Holder, Holders, Inventory
 from fault_agent.kernel_log import KernelLog
 from fault_agent.ledger import Ledger
 from fault_agent.refusal import Refusal
@@ -27,7 +27,7 @@ class Node:
     clock: Clock
     log: KernelLog
     inventory: Inventory
-    allocations: Allocations
+    allocations: Holders
     ledger: Ledger
     injecting: Injecting
     taking_back: TakingBack

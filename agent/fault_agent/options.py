@@ -7,6 +7,8 @@ from pathlib import Path
 from fault_agent import __version__
 from fault_agent.cluster import SERVICE_ACCOUNT
 from fault_agent.cuda_folder import DEFAULT
+from fault_agent.discovery import DRIVER_FILES
+from fault_agent.kubelet_files import POD_LOGS
 
 _WHAT = "Makes GPU nodes report XID errors through their kernel log, and takes them back."
 
@@ -31,8 +33,7 @@ def _node_options(node: argparse.ArgumentParser) -> None:
         help="this node's name in the cluster ($NODE_NAME)",
     )
     node.add_argument("--state-dir", required=True, type=Path, metavar="DIR", help="where faults are remembered")
-    node.add_argument("--inventory", required=True, type=Path, metavar="FILE", help="the GPUs, as JSON")
-    node.add_argument("--allocations", type=Path, metavar="FILE", help="who holds which GPU, as JSON")
+    _gpu_options(node)
     node.add_argument(
         "--kernel-log",
         required=True,
@@ -50,6 +51,34 @@ def _node_options(node: argparse.ArgumentParser) -> None:
     node.add_argument("--allow-xids", type=_numbers, metavar="79,94", help="refuse all others")
     node.add_argument("--max-active", type=int, default=16, metavar="N", help="faults in force at once (16)")
     _cluster_options(node, "ask it whether the platform is repairing the node; without it nobody is asked")
+
+
+def _gpu_options(node: argparse.ArgumentParser) -> None:
+    node.add_argument(
+        "--inventory",
+        type=Path,
+        metavar="FILE",
+        help=f"the GPUs, as JSON; without it {DRIVER_FILES} and nvidia-smi are asked",
+    )
+    node.add_argument(
+        "--driver-files", type=Path, default=DRIVER_FILES, metavar="DIR", help="or where they are mounted"
+    )
+    node.add_argument("--nvidia-smi", default="nvidia-smi", metavar="FILE", help="if it is not in the PATH")
+    holders = node.add_mutually_exclusive_group()
+    holders.add_argument("--allocations", type=Path, metavar="FILE", help="who holds which GPU, as JSON")
+    holders.add_argument(
+        "--kubelet-dir",
+        type=Path,
+        metavar="DIR",
+        help="the same from the kubelet's files; /var/lib/kubelet, or where it is mounted",
+    )
+    node.add_argument(
+        "--pod-logs-dir",
+        type=Path,
+        default=POD_LOGS,
+        metavar="DIR",
+        help=f"where the kubelet keeps logs, for the names of pods ({POD_LOGS})",
+    )
 
 
 def _gateway_options(gateway: argparse.ArgumentParser) -> None:
