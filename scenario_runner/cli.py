@@ -59,7 +59,10 @@ def _cluster(command: C) -> C:
         click.option("--agent-ca", type=PATHS, metavar="FILE", help="Authority that signed the agents' certificate."),
         click.option("--agent-token-file", type=PATHS, metavar="FILE", help="Token of the fault agents."),
         click.option(
-            "--agent", metavar="URL", help="The fault agents' gateway; else the Service of their Helm chart is found."
+            "--agent",
+            metavar="URL",
+            help="The fault agents' gateway, or NAMESPACE/SERVICE of their Helm chart; else it is looked for in "
+            "namespace scenario-runner.",
         ),
         click.option(
             "--kubeconfig", type=PATHS, metavar="FILE", help="Instead of those of KUBECONFIG, or ~/.kube/config."

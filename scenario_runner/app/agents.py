@@ -52,12 +52,11 @@ class NoAgent:
 
 def find_agent(cluster: KubernetesCluster, wish: AgentWish, *, inside: bool) -> FoundAgent:
     """Raise Refused for a file of the command line that cannot be read; whether the agent answers is seen later."""
-    if wish.url is not None:
+    if wish.url is not None and "://" in wish.url:
         token = "" if wish.token_file is None else read_token(wish.token_file)
         return FoundAgent(HttpAgent(wish.url, token, tls=trust(wish.authority)), f"fault agents at {wish.url}")
     try:
-        name, port = _service(cluster)
-        return _behind(cluster, wish, name, port, inside=inside)
+        return _behind(cluster, wish, _service(cluster, wish.url or f"{NAMESPACE}/"), inside=inside)
     except (TargetRefused, TargetUnreachable) as error:
         return FoundAgent(NoAgent(str(error)), f"no fault agents: {error}")
 
@@ -80,48 +79,64 @@ def trust(authority: Path | None) -> ssl.SSLContext | None:
         raise Refused(f"the authority of the agents' certificate in {authority} cannot be used: {exc}") from exc
 
 
-def _service(cluster: KubernetesCluster) -> tuple[str, int]:
-    answer = cluster.rest.get(f"/api/v1/namespaces/{NAMESPACE}/services", {"labelSelector": SELECTOR})
-    items = [] if answer is None else answer["items"]
-    if not items:
+@dataclass(frozen=True)
+class _Service:
+    """The gateway's Service."""
+
+    namespace: str
+    name: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.name}.{self.namespace}.svc:{self.port}"
+
+
+def _service(cluster: KubernetesCluster, wish: str) -> _Service:
+    namespace, _, wanted = wish.rpartition("/")
+    answer = cluster.rest.get(f"/api/v1/namespaces/{namespace or NAMESPACE}/services", {"labelSelector": SELECTOR})
+    found = [one for one in (answer or {"items": ()})["items"] if wanted in {"", one["metadata"]["name"]}]
+    if not found:
+        what = f"service {wanted} with {SELECTOR}" if wanted else f"service with {SELECTOR}"
         raise TargetUnreachable(
-            f"there is no fault agent in namespace {NAMESPACE} (no service with {SELECTOR}): "
-            "install its Helm chart, or say where it is with --agent URL"
+            f"there is no fault agent in namespace {namespace or NAMESPACE} (no {what}): "
+            "install its Helm chart, or say where it is with --agent"
         )
-    if len(items) > 1:
-        names = ", ".join(sorted(one["metadata"]["name"] for one in items))
-        raise TargetRefused(f"namespace {NAMESPACE} has several fault agents ({names}): say which one with --agent URL")
-    return str(items[0]["metadata"]["name"]), int(items[0]["spec"]["ports"][0]["port"])
+    if len(found) > 1:
+        names = ", ".join(sorted(f"{namespace}/{one['metadata']['name']}" for one in found))
+        raise TargetRefused(f"there are several fault agents: say with --agent which one of {names}")
+    return _Service(
+        namespace or NAMESPACE, str(found[0]["metadata"]["name"]), int(found[0]["spec"]["ports"][0]["port"])
+    )
 
 
-def _behind(cluster: KubernetesCluster, wish: AgentWish, name: str, port: int, *, inside: bool) -> FoundAgent:
+def _behind(cluster: KubernetesCluster, wish: AgentWish, at: _Service, *, inside: bool) -> FoundAgent:
     token = (
         read_token(wish.token_file)
         if wish.token_file
-        else _secret(cluster, f"{name}-token", "token", "--agent-token-file")
+        else _secret(cluster, at.namespace, f"{at.name}-token", "token", "--agent-token-file")
     )
-    url = f"https://{name}.{NAMESPACE}.svc:{port}"
     if inside:
         tls = trust(wish.authority) or ssl.create_default_context(
-            cadata=_secret(cluster, f"{name}-tls", "ca.crt", "--agent-ca")
+            cadata=_secret(cluster, at.namespace, f"{at.name}-tls", "ca.crt", "--agent-ca")
         )
-        return FoundAgent(HttpAgent(url, token, tls=tls), f"fault agents at {url}")
-    way = ApiServerTransport(cluster.rest, f"{NAMESPACE}/{name}", "https", port)
-    words = f"fault agents at {NAMESPACE}/{name}:{port} through the API server's proxy"
-    return FoundAgent(HttpAgent(url, token, transport=way), words)
+        return FoundAgent(HttpAgent(at.url, token, tls=tls), f"fault agents at {at.url}")
+    way = ApiServerTransport(cluster.rest, f"{at.namespace}/{at.name}", "https", at.port)
+    words = f"fault agents at {at.namespace}/{at.name}:{at.port} through the API server's proxy"
+    return FoundAgent(HttpAgent(at.url, token, transport=way), words)
 
 
-def _secret(cluster: KubernetesCluster, name: str, key: str, option: str) -> str:
-    path = f"/api/v1/namespaces/{NAMESPACE}/secrets/{name}"
+def _secret(cluster: KubernetesCluster, namespace: str, name: str, key: str, option: str) -> str:
+    path = f"/api/v1/namespaces/{namespace}/secrets/{name}"
     try:
         raw = cluster.rest.get(path)
     except TargetRefused as refusal:
         if refusal.code != "Forbidden":
             raise
         raise TargetRefused(
-            f"Secret {NAMESPACE}/{name} of the fault agents may not be read by us: give its {key} with {option}",
+            f"Secret {namespace}/{name} of the fault agents may not be read by us: give its {key} with {option}",
             code="Forbidden",
         ) from refusal
     if raw is None or key not in (raw.get("data") or {}):
-        raise TargetUnreachable(f"there is no Secret {NAMESPACE}/{name} with {key}: give it with {option}")
+        raise TargetUnreachable(f"there is no Secret {namespace}/{name} with {key}: give it with {option}")
     return base64.b64decode(raw["data"][key]).decode().strip()

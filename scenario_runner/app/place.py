@@ -6,9 +6,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class AgentWish:
-    """How the fault agents are found; without a URL the Service of their Helm chart is looked for."""
+    """How the fault agents are found; without a URL by the Service of their Helm chart."""
 
-    url: str | None = None
+    url: str | None = None  # or "namespace/service"
     token_file: Path | None = None
     authority: Path | None = None  # of their certificate
 

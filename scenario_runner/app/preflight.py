@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator
 
 from scenario_runner.adapters.kubeconfig import IN_CLUSTER
-from scenario_runner.app.agents import NAMESPACE
+from scenario_runner.app.agents import NAMESPACE, NoAgent
 from scenario_runner.app.backend import Backend
 from scenario_runner.core.permissions import Permission
 from scenario_runner.core.plan import Plan
 from scenario_runner.core.targets import EndpointTarget, PodTarget, WorkloadTarget
 from scenario_runner.errors import Refused
 
-ROLE = "scenario-runner"  # the ClusterRole, and the Role in namespaces, of deploy/runner.yaml
+ROLE = "scenario-runner"  # the ClusterRole, and the Role in each namespace, of the Helm chart agent/deploy/runner
 _VERBS = ("get", "list", "create", "update", "delete")
 
 
@@ -34,8 +34,14 @@ def needs(plan: Plan, where: Backend) -> tuple[Permission, ...]:
 
 
 def sentence(lacking: Permission) -> str:
-    kind, where = ("Role", f" in namespace {lacking.namespace}") if lacking.namespace else ("ClusterRole", "")
-    return f"we may not {lacking.words}: bind the {kind} {ROLE}{where} of deploy/runner.yaml to us, which grants it"
+    """Which verb is missing, and what grants it."""
+    if lacking.resource == "services/proxy":
+        other = (
+            "say where the fault agents are with --agent URL" if not lacking.name else "choose another way with --reach"
+        )
+        return f"we may not {lacking.words}: {other}, or run inside the cluster"
+    role = f"Role {ROLE} of that namespace" if lacking.namespace else f"ClusterRole {ROLE}"
+    return f"we may not {lacking.words}: the {role} (Helm chart agent/deploy/runner) grants it"
 
 
 def _namespaces(plan: Plan) -> tuple[str, ...]:
@@ -79,9 +85,8 @@ def _claiming(spaces: Iterable[str]) -> Iterator[Permission]:
 
 def _agents(where: Backend) -> Iterator[Permission]:
     """The way to the fault agents, where the command line does not give one."""
-    if where.address.agent_url:
+    if "://" in where.address.agent_url or isinstance(where.agent, NoAgent):
         return
-    yield Permission("list", "services", namespace=NAMESPACE)
     if where.address.context != IN_CLUSTER:
         for verb in ("get", "create"):
             yield Permission(verb, "services/proxy", namespace=NAMESPACE)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from scenario_runner.core.outcome import Phase
 from scenario_runner.core.plan import Plan, PlannedStep
 from scenario_runner.core.quantities import format_seconds
+from scenario_runner.core.targets import EndpointTarget
 from scenario_runner.format.profile import shipped_profile
 from scenario_runner.gpu.xids import xid_table
 
@@ -15,12 +16,22 @@ _TITLES = {
     Phase.AFTER: "After undo",
 }
 
+_WAYS = {
+    "api-proxy": (
+        "latency includes the API server, which picks a ready pod for each request; what DNS and kube-proxy do is not "
+        "measured, and while the API server is away every request fails"
+    ),
+    "node-port": "requests enter through one node and fail with it, whatever the service does",
+    "load-balancer": "latency includes the load balancer, and its own checks decide which nodes it asks",
+}
+
 
 def render(plan: Plan) -> str:
     """Several lines, without a line break at the end."""
     lines = [f"{plan.scenario} ({plan.file})", *([plan.description.strip()] if plan.description else [])]
     lines += _section("Variables", (f"{one.name} = {one.value} ({one.source})" for one in plan.variables))
     lines += _section("Targets", _targets(plan))
+    lines += _section("What the way of requests does", _ways(plan))
     for phase, title in _TITLES.items():
         lines += _section(title, _steps(plan.of_phase(phase)))
     lines += _section("Guards", _guards(plan))
@@ -42,6 +53,12 @@ def _targets(plan: Plan) -> Iterator[str]:
         yield f"{one.name:<{width}}  {one.chosen}   {one.declared}"
         if one.also:
             yield f"{'':<{width}}  also matched: {'; '.join(one.also)}"
+
+
+def _ways(plan: Plan) -> Iterator[str]:
+    for one in plan.resolved:
+        if isinstance(one.target, EndpointTarget) and one.target.way in _WAYS:
+            yield f"{one.name}: {_WAYS[one.target.way]}"
 
 
 def _steps(steps: tuple[PlannedStep, ...]) -> Iterator[str]:
