@@ -23,16 +23,18 @@ static int is_still_armed(const struct rule_state *state)
   return 0;
 }
 
-/* Until disarmed or expired, then the call goes on; or as long as the rule says, then it fails. */
-static uint64_t hang(const struct active_rule *one, int32_t code)
+/* Until disarmed or expired, then the call goes on; or as long as the rule says, then it fails, and the GPU with it. */
+static uint64_t hang(const struct active_rule *one, struct call *call, int32_t code)
 {
   enum { LOOK_EVERY_NS = 5000000 };
   uint64_t end = one->rule.delay_ns ? now_ns() + one->rule.delay_ns : UINT64_MAX;
   while (is_still_armed(one->state)) {
-    if (now_ns() >= end) return answer(code);
+    if (now_ns() >= end) break;
     sleep_ns(LOOK_EVERY_NS);
   }
-  return 0;
+  if (now_ns() < end || !code) return 0;
+  if (!is_nvml(call)) make_sticky(one, device_of(call), code);
+  return answer(code);
 }
 
 static uint64_t delay(const struct active_rule *one, int32_t code)
@@ -56,7 +58,7 @@ uint64_t carry_out(const struct active_rule *one, struct call *call)
   if (mode == MODE_ASYNC && call->facts.class == CLASS_LAUNCH && device_of(call) >= 0) return start_async(one, call);
   record_hit(one->state, call, code);
   if (mode == MODE_DELAY) return delay(one, code);
-  if (mode == MODE_HANG) return hang(one, code);
+  if (mode == MODE_HANG) return hang(one, call, code);
   if ((mode == MODE_STICKY || mode == MODE_ASYNC) && !is_nvml(call) && call->facts.class != CLASS_INIT)
     make_sticky(one, device_of(call), code);
   return answer(code);
