@@ -6,6 +6,7 @@ The kubelet records which device it gave to which container, by the pod's uid; t
 import argparse
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -136,7 +137,7 @@ def pods_on(cluster: ClusterApi, node: str) -> Callable[[], list[dict[str, Any]]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Never ends by itself; 2 = it can not start and why is on stderr."""
+    """Ends with SIGTERM; 2 = it can not start and why is on stderr."""
     chosen = parser().parse_args(argv)
 
     def say(sentence: str) -> None:
@@ -147,11 +148,13 @@ def main(argv: list[str] | None = None) -> int:
     except CannotStart as error:
         print(f"kubelet_allocations: {error}", file=sys.stderr)  # noqa: T201 - said to whoever started us
         return 2
+    end = threading.Event()
+    # The first process of a container ignores signals that it does not handle, and pods would take long to end.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: end.set())
     keeper = Keeper(chosen.kubelet / RECORD, chosen.resource, pods_on(cluster, chosen.node), chosen.write, say)
-    pause = threading.Event()
-    while True:
+    while not end.wait(LOOK_SECONDS):
         keeper.turn()
-        pause.wait(LOOK_SECONDS)
+    return 0
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,6 +1,10 @@
 """Who holds which GPU, from the kubelet's record and the cluster's list of pods."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +14,9 @@ import pytest
 
 from fault_agent.cluster import ServiceAccount, chosen_api
 from fault_agent.inventory import Allocations, Holder
-from fault_agent.kubelet_allocations import ASK_SECONDS, RECORD, Keeper, pods_on
+from fault_agent.kubelet_allocations import ASK_SECONDS, RECORD, Keeper, main, pods_on
 from tests.agent.cluster import Cluster
+from tests.agent.world import ROOT
 
 GPU = "nvidia.com/gpu"
 
@@ -145,3 +150,23 @@ def test_only_pods_of_the_node_are_asked_for(cluster: Cluster) -> None:
     url = f"https://127.0.0.1:{cluster.door.port}"
     api = chosen_api(url, account.folder / "token", account.folder / "ca.crt", account)
     assert [one["metadata"]["name"] for one in pods_on(api, "gpu-1")()] == ["here"]
+
+
+def test_the_program_writes_what_it_sees_and_ends_with_its_pod(cluster: Cluster, tmp_path: Path) -> None:
+    target = tmp_path / "allocations.json"
+    options = ["--node", "gpu-1", "--kubelet", str(tmp_path), "--write", str(target)]
+    options += ["--service-account-dir", str(cluster.account)]
+    command = [sys.executable, "-m", "fault_agent.kubelet_allocations", *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "agent"), **cluster.environment}
+    with subprocess.Popen(command, env=environment) as program:
+        while not target.exists():
+            assert program.poll() is None
+            time.sleep(0.02)
+        program.terminate()
+    assert (program.returncode, target.read_text()) == (0, "{}\n")
+
+
+def test_outside_of_a_pod_it_can_not_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--kubelet", str(tmp_path), "--write", str(tmp_path / "a.json")]
+    assert main([*options, "--service-account-dir", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("kubelet_allocations: This is not a pod with a service account")

@@ -24,6 +24,7 @@
 {{- define "fault-agent.probes" -}}
 startupProbe:
   httpGet: {path: /health, port: https, scheme: HTTPS}
+  initialDelaySeconds: 2
   periodSeconds: 1
   failureThreshold: 60
 readinessProbe:
