@@ -8,7 +8,15 @@ from typing import Any
 from scenario_runner.core.edits import CLAIM_PATH, claim_of, edit_in_place, edited, leaf
 from scenario_runner.core.ports import Document, Edit, ObjectRef, Seen, Watch
 from scenario_runner.core.selectors import matches
-from scenario_runner.core.states import EventState, NodeState, PodState, ResourceState, ServiceState, WorkloadState
+from scenario_runner.core.states import (
+    BudgetState,
+    EventState,
+    NodeState,
+    PodState,
+    ResourceState,
+    ServiceState,
+    WorkloadState,
+)
 from scenario_runner.errors import TargetRefused, TargetUnreachable
 from tests.fake_kept import Kept, no_crash
 
@@ -39,6 +47,7 @@ class FakeCluster:
         self.pod_states: dict[tuple[str, str], PodState] = {}
         self.workload_states: dict[tuple[str, str, str], WorkloadState] = {}
         self.service_states: dict[tuple[str, str], ServiceState] = {}
+        self.budget_states: list[BudgetState] = []
         self.resources: dict[str, ResourceState] = {}
         self.subscriptions: list[FakeSubscription] = []
         self.unreachable = ""
@@ -122,6 +131,10 @@ class FakeCluster:
     def services(self, namespace: str) -> tuple[ServiceState, ...]:
         self._reach()
         return tuple(one for one in self.service_states.values() if one.namespace == namespace)
+
+    def budgets(self) -> tuple[BudgetState, ...]:
+        self._reach()
+        return tuple(self.budget_states)
 
     def logs(self, namespace: str, pod: str, *, previous: bool, max_bytes: int) -> str:
         self._reach()

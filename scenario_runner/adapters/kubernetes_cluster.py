@@ -12,6 +12,7 @@ from scenario_runner.adapters.kubernetes_access import Access
 from scenario_runner.adapters.kubernetes_changes import KubernetesChanges
 from scenario_runner.adapters.kubernetes_objects import (
     WORKLOAD_KINDS,
+    budget_state,
     list_path,
     node_state,
     pod_state,
@@ -25,7 +26,7 @@ from scenario_runner.adapters.service_ways import ServiceWays, Wish
 from scenario_runner.core.clock import Bell, Clock, SystemClock
 from scenario_runner.core.permissions import Permission
 from scenario_runner.core.ports import Document, Edit, ObjectRef, Seen, Subscription, Watch
-from scenario_runner.core.states import NodeState, PodState, ServiceState, WorkloadState
+from scenario_runner.core.states import BudgetState, NodeState, PodState, ServiceState, WorkloadState
 from scenario_runner.errors import TargetRefused
 
 Json = Any
@@ -128,6 +129,9 @@ class KubernetesCluster:
 
     def services(self, namespace: str) -> tuple[ServiceState, ...]:
         return tuple(map(service_state, self._items(list_path("services", namespace))))
+
+    def budgets(self) -> tuple[BudgetState, ...]:
+        return tuple(filter(None, map(budget_state, self._items(list_path("policy/v1/poddisruptionbudgets")))))
 
     def logs(self, namespace: str, pod: str, *, previous: bool, max_bytes: int) -> str:
         query = {"previous": str(previous).lower(), "limitBytes": str(max_bytes)}

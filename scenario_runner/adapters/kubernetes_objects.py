@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scenario_runner.core.states import (
+    BudgetState,
     Condition,
     EventState,
     NodeState,
@@ -102,6 +103,17 @@ def service_state(raw: Json) -> ServiceState:
     address = spec.get("clusterIP") or ""
     name = raw["metadata"]["name"]
     return ServiceState(raw["metadata"]["namespace"], name, "" if address == "None" else address, ports)
+
+
+def budget_state(raw: Json) -> BudgetState | None:
+    """None for a budget without a selector: it covers no pod, while an empty one covers all of its namespace."""
+    spec = raw["spec"]
+    if spec.get("selector") is None:
+        return None
+    demands = [f"{key} {spec[key]}" for key in ("minAvailable", "maxUnavailable") if spec.get(key) is not None]
+    allowed = (raw.get("status") or {}).get("disruptionsAllowed") or 0
+    selector = selector_text(spec["selector"])
+    return BudgetState(raw["metadata"]["namespace"], raw["metadata"]["name"], selector, allowed, ", ".join(demands))
 
 
 def selector_text(selector: Mapping[str, Json]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from scenario_runner.core.faults import FaultList, FaultRecord, GpuSeat
 from scenario_runner.core.samples import LoadOrder, Samples
-from scenario_runner.core.states import NodeState, PodState, ServiceState, State, WorkloadState
+from scenario_runner.core.states import BudgetState, NodeState, PodState, ServiceState, State, WorkloadState
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -136,6 +136,10 @@ class ClusterReads(Protocol):
     def workloads(self, namespace: str) -> tuple[WorkloadState, ...]: ...
     def service(self, namespace: str, name: str) -> ServiceState | None: ...
     def services(self, namespace: str) -> tuple[ServiceState, ...]: ...
+    def budgets(self) -> tuple[BudgetState, ...]:
+        """The PodDisruptionBudgets of all namespaces that cover any pod."""
+        ...
+
     def logs(self, namespace: str, pod: str, *, previous: bool, max_bytes: int) -> str: ...
     def describe(self, kind: str, namespace: str, name: str) -> str:
         """The object as YAML, for evidence."""

@@ -75,6 +75,17 @@ class ServiceState:
 
 
 @dataclass(frozen=True)
+class BudgetState:
+    """A PodDisruptionBudget: which pods of its namespace it covers, and how many of them may be evicted now."""
+
+    namespace: str
+    name: str
+    selector: str
+    allowed: int
+    demand: str = ""  # "minAvailable 2"
+
+
+@dataclass(frozen=True)
 class EventState:
     """A Kubernetes Event."""
 

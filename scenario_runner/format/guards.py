@@ -1,4 +1,4 @@
-"""What stands between a plan and a cluster: requirements, victims, consequences. Everything here only looks."""
+"""What stands between a plan and a cluster: requirements, victims, guards. Everything here only looks."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,6 @@ ALLOW_LABEL = "scenario-runner/allow"
 STATE_LABEL = "dgxc.nvidia.com/nvsentinel-state"
 PLATFORM_NAMESPACE = "nvsentinel"
 PROTECTED = ("kube-system", PLATFORM_NAMESPACE)
-GPU_LABEL = "nvidia.com/gpu.present=true"
-_MANY = 8  # pods in a line
 
 
 @dataclass(frozen=True)
@@ -127,22 +125,3 @@ def _too_few_ready(guards: Guards, targets: Mapping[str, Target], cluster: Clust
             ready = sum(pod.ready and not pod.deleting for pod in cluster.pods(target.namespace, target.selector))
             if ready < wanted:
                 yield f"{name} has {ready} ready pods, and guards.min_ready asks for {wanted}"
-
-
-def consequences(hit: Sequence[Victim], cluster: ClusterReads) -> tuple[str, ...]:
-    """What the platform will do because of the faults, and whom it hits."""
-    lines: list[str] = []
-    for victim in hit:
-        expected = xid_table().consequences(victim.xid)
-        answer = ", ".join(expected) if expected else "no action"
-        lines.append(f"{victim.node.name}: {answer} (the platform's answer to XID {victim.xid})")
-    drained = sorted({one.node.name for one in hit if "drain" in xid_table().consequences(one.xid)})
-    pods = cluster.pods("") if drained else ()
-    for node in drained:
-        there = sorted(f"{pod.namespace}/{pod.name}" for pod in pods if pod.node == node and not pod.deleting)
-        more = f" and {len(there) - _MANY} more" if len(there) > _MANY else ""
-        lines.append(f"{node}: pods there: {', '.join(there[:_MANY]) or 'none'}{more}")
-    if drained:
-        every = max(len(cluster.nodes(GPU_LABEL)), len(drained))
-        lines.append(f"{len(drained)} of {every} nodes with GPUs ({len(drained) / every:.0%}) take no pods for a while")
-    return tuple(dict.fromkeys(lines))

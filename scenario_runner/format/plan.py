@@ -8,8 +8,9 @@ from scenario_runner.core.plan import AbortRule, Guards, Plan, PlannedStep, Plat
 from scenario_runner.core.ports import AgentReads, ClusterReads
 from scenario_runner.core.targets import Target
 from scenario_runner.errors import InvalidScenario, Refused, Unmet
+from scenario_runner.format.consequences import consequences
 from scenario_runner.format.entries import StepEntry
-from scenario_runner.format.guards import Victim, consequences, guard, unmet, victims
+from scenario_runner.format.guards import Victim, guard, unmet, victims
 from scenario_runner.format.holders import unfelt
 from scenario_runner.format.lint import lint
 from scenario_runner.format.profile import platform_profile

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from scenario_runner.adapters.kubernetes_cluster import KubernetesCluster
 from scenario_runner.core.ports import Cluster, ObjectRef
-from scenario_runner.core.states import NodeState, PodState
+from scenario_runner.core.states import BudgetState, NodeState, PodState
 from tests.fakes import FakeCluster
 
 DEPLOYMENT = ObjectRef("apps/v1", "Deployment", "default", "web", "")
@@ -25,6 +25,10 @@ class Stand(Protocol):
     def remove_node(self, name: str) -> None: ...
     def add_pod(self, name: str, node: str, **labels: str) -> None: ...
     def add_deployment(self) -> ObjectRef: ...
+    def add_budget(self) -> None: ...
+
+
+BUDGET = {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}
 
 
 class FakeStand:
@@ -44,6 +48,9 @@ class FakeStand:
 
     def add_pod(self, name: str, node: str, **labels: str) -> None:
         self.cluster.put(PodState("default", name, f"uid-{name}", node, labels=labels))
+
+    def add_budget(self) -> None:
+        self.cluster.budget_states.append(BudgetState("default", "keep", "app=web", 0, "minAvailable 1"))
 
     def add_deployment(self) -> ObjectRef:
         content = {"spec": {"template": {"spec": {"containers": [json.loads(json.dumps(CONTAINER))]}}}}
@@ -83,6 +90,10 @@ class RealStand:
         body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}
         made = self._create("/apis/apps/v1/namespaces/default/deployments", body)
         return replace(DEPLOYMENT, uid=made["metadata"]["uid"])
+
+    def add_budget(self) -> None:
+        body = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "keep"}, "spec": BUDGET}
+        self._create("/apis/policy/v1/namespaces/default/poddisruptionbudgets", body)
 
     def leave_nothing(self) -> None:
         for path in reversed(self._made):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from scenario_runner.core.ports import Edit, Watch
-from scenario_runner.core.states import PodState
+from scenario_runner.core.states import BudgetState, PodState
 from scenario_runner.errors import TargetRefused
 
 ENV = ("spec", "template", "spec", "containers", "name=main", "env")
@@ -74,6 +74,12 @@ def test_pods_are_found_by_namespace_and_label(stand):
     assert pod == PodState("default", "web-1", pod.uid, "gpu-1", "Pending", labels={"app": "web"})
     assert [one.name for one in stand.cluster.pods("", "app in (web, other)")] == ["other-1", "web-1"]
     assert stand.cluster.pods("kube-system") == ()
+
+
+def test_disruption_budgets_of_all_namespaces_are_found(stand):
+    assert stand.cluster.budgets() == ()
+    stand.add_budget()
+    assert stand.cluster.budgets() == (BudgetState("default", "keep", "app=web", 0, "minAvailable 1"),)
 
 
 def test_what_does_not_exist_is_none(stand):

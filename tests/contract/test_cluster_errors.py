@@ -23,6 +23,7 @@ CALLS = {
     "workloads": lambda cluster: cluster.workloads("dynamo"),
     "service": lambda cluster: cluster.service("dynamo", "web"),
     "services": lambda cluster: cluster.services("dynamo"),
+    "budgets": lambda cluster: cluster.budgets(),
     "logs": lambda cluster: cluster.logs("dynamo", "web-1", previous=False, max_bytes=100),
     "describe": lambda cluster: cluster.describe("node", "", "gpu-1"),
     "read": lambda cluster: cluster.read(ObjectRef("leases.io/v1", "Thing", "", "x")),

@@ -7,6 +7,7 @@ import pytest
 
 from scenario_runner.adapters.kubernetes_edits import json_patch
 from scenario_runner.adapters.kubernetes_objects import (
+    budget_state,
     list_path,
     node_state,
     pod_state,
@@ -16,7 +17,15 @@ from scenario_runner.adapters.kubernetes_objects import (
     workload_state,
 )
 from scenario_runner.core.ports import Edit
-from scenario_runner.core.states import Condition, NodeState, PodState, ResourceState, ServiceState, WorkloadState
+from scenario_runner.core.states import (
+    BudgetState,
+    Condition,
+    NodeState,
+    PodState,
+    ResourceState,
+    ServiceState,
+    WorkloadState,
+)
 
 POD = {
     "metadata": {"labels": {"app": "web"}},
@@ -146,6 +155,17 @@ def test_a_workload_wants_as_many_pods_as_it_says_or_one():
     raw = {"metadata": {"namespace": "d", "name": "w", "uid": "u"}, "spec": {"selector": {"matchLabels": {"a": "b"}}}}
     assert workload_state("deployment", raw) == WorkloadState("deployment", "d", "w", "u", 1, "a=b")
     assert workload_state("daemonset", {**raw, "status": {"desiredNumberScheduled": 4}}).replicas == 4
+
+
+def test_a_disruption_budget_covers_all_of_its_namespace_or_nothing_or_what_it_selects():
+    def budget(status=None, **spec):
+        return budget_state({"metadata": {"namespace": "d", "name": "b"}, "spec": spec, "status": status})
+
+    assert budget({"disruptionsAllowed": 2}, selector={"matchLabels": {"a": "1"}}, minAvailable="50%") == BudgetState(
+        "d", "b", "a=1", 2, "minAvailable 50%"
+    )
+    assert budget(selector={}, maxUnavailable=0) == BudgetState("d", "b", "", 0, "maxUnavailable 0")
+    assert budget(minAvailable=1) is None
 
 
 def test_a_selector_is_written_in_one_line():

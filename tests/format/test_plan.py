@@ -6,7 +6,7 @@ import pytest
 
 from scenario_runner.core.outcome import Phase
 from scenario_runner.core.plan import AbortRule, Guards, PlatformProfile, Retry
-from scenario_runner.core.states import Condition
+from scenario_runner.core.states import BudgetState, Condition, PodState
 from scenario_runner.errors import InvalidScenario, Refused
 from scenario_runner.format.plan import make_plan
 from scenario_runner.format.plan_text import render
@@ -87,6 +87,35 @@ def test_a_plan_knows_its_budgets_and_what_will_happen(tmp_path):
         "gpu-2: cordon, drain, reboot (the platform's answer to XID 79)",
         "gpu-2: pods there: dynamo/w-a, nvsentinel/labeler",
         "1 of 3 nodes with GPUs (33%) take no pods for a while",
+    )
+
+
+def test_a_plan_tells_of_the_budgets_that_a_drain_has_to_wait_for(tmp_path):
+    cluster, agent = small_cluster()
+    cluster.budget_states += [
+        BudgetState("dynamo", "w", "app=w", 0, "minAvailable 3"),
+        BudgetState("nvsentinel", "all", "", 1, "maxUnavailable 1"),
+        BudgetState("dynamo", "other", "app=other", 0, "minAvailable 1"),
+    ]
+    assert plan(tmp_path, DRILL, (cluster, agent)).consequences[2:4] == (
+        "gpu-2: disruption budget dynamo/w (minAvailable 3) covers 1 of them and lets 0 go now: the drain waits for it",
+        "gpu-2: disruption budget nvsentinel/all (maxUnavailable 1) covers 1 of them and lets 1 go now",
+    )
+
+
+def test_a_plan_tells_of_the_pods_of_every_namespace_and_how_many_it_does_not_name(tmp_path):
+    cluster, agent = small_cluster()
+    for at in range(12):
+        cluster.put(PodState(("ops", "team")[at % 2], f"p-{at:02}", f"uid-{at}", "gpu-2", "Running", ready=True))
+    assert plan(tmp_path, DRILL, (cluster, agent)).consequences[1] == (
+        "gpu-2: pods there: dynamo/w-a, nvsentinel/labeler, ops/p-00, ops/p-02, ops/p-04, ops/p-06, ops/p-08, ops/p-10"
+        ", and 6 more of team"
+    )
+
+
+def test_a_fault_that_the_platform_only_notes_hits_no_pods(tmp_path):
+    assert plan(tmp_path, aimed_at("{gpu_of: worker}", xid=94)).consequences == (
+        "gpu-2: no action (the platform's answer to XID 94)",
     )
 
 
