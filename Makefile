@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= auto
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: install demo test check generate bench soak lock clean help
+.PHONY: install demo test e2e check generate bench soak lock clean help
 
 install: .venv/installed ## make .venv with everything from the lock
 
@@ -19,8 +19,11 @@ demo: install ## a full drill in the lab; prints where the report is
 	$(BIN)/scenario-runner run --lab --kernel-log auto --vars-file scenarios/vars/lab.yaml scenarios/xid79-gpu-fell-off-bus.yaml
 
 test: install ## the whole suite: in parallel, then the drills, which want the machine for themselves
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not drill"
-	$(BIN)/python -m pytest -m drill
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not drill and not e2e"
+	$(BIN)/python -m pytest -m "drill and not e2e"
+
+e2e: install ## real Kubernetes: build it, start a cluster on this machine, run what needs one, take it down; as root
+	$(BIN)/python -m tests.e2e
 
 check: install ## format, lint, types, layers, generated files up to date
 	$(BIN)/ruff format --check .
@@ -48,4 +51,4 @@ clean: ## take away what was built and installed, reports stay
 	rm -rf .venv .venv-bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1	/p' Makefile

@@ -2,6 +2,7 @@ import signal
 
 import pytest
 
+from tests.e2e.fixture import real_cluster  # noqa: F401 - for every folder of tests, so that there is only one
 from tests.fakes import FakeWorld
 
 

@@ -1,0 +1,248 @@
+"""The runner on a cluster that is not its own: who it may be, what it says before it touches anything, and drills."""
+
+import os
+import pty
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.access import Outside, fault_agents
+from tests.e2e.cluster import Cluster
+from tests.e2e.image import RUNNER_IMAGE
+from tests.e2e.namespace import Namespace
+from tests.e2e.running import wait_for
+
+pytestmark = pytest.mark.e2e
+
+SENT = {"send_requests": {"target": "web", "rate": "20/s", "for": "2s"}, "id": "calm"}
+GOOD = {"assert_success": {"load": "calm", "ratio": "at least 0.99"}}
+
+
+@pytest.fixture
+def outside(cluster: Cluster, tmp_path: Path) -> Outside:
+    return Outside(cluster, tmp_path)
+
+
+@pytest.fixture
+def control(outside: Outside, namespace: Namespace) -> str:
+    """A drill without a fault: requests to two pods."""
+    namespace.deploy("web", 2)
+    return outside.scenario(
+        name="control", control=True, namespace=namespace.name, targets={"web": {"service": "web"}}, steps=[SENT, GOOD]
+    )
+
+
+def server(cluster: Cluster) -> str:
+    return cluster.kubectl("config", "view", "--minify", "--output=jsonpath={.clusters[0].cluster.server}")
+
+
+def identity(cluster: Cluster) -> str:
+    return str(cluster.get("namespace", "kube-system")["metadata"]["uid"])
+
+
+def test_a_drill_from_outside_goes_through_the_api_server(outside: Outside, control: str):
+    done = outside.call("run", "--yes", "--context", outside.cluster.context, control)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "40 of 40 requests of calm (100.0 %) succeeded" in done.stdout
+    where = f"cluster {outside.cluster.context} at {server(outside.cluster)}, identity {identity(outside.cluster)}"
+    assert done.stdout.splitlines()[:2] == ["control", f"  {where}"]
+
+
+def test_the_plan_says_which_way_requests_take_and_what_that_does(outside: Outside, control: str, namespace: Namespace):
+    done = outside.call("plan", "--context", outside.cluster.context, control)
+    assert done.returncode == 0, done.stderr
+    assert f"  web  {namespace.name}/web:80 through the API server's proxy   {{service: web}}\n" in done.stdout
+    assert "  web: latency includes the API server, which picks a ready pod for each request; " in done.stdout
+
+
+def test_nothing_is_touched_where_nobody_can_be_asked(outside: Outside, control: str):
+    done = outside.call("run", "--context", outside.cluster.context, control)
+    assert done.returncode == 3
+    assert "control: nobody can be asked on this terminal: add --yes if all of this is wanted\n" in done.stdout
+    assert not list(outside.folder.glob("reports/*"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "says"),
+    [
+        ("yes\n", 0, "✓ passed"),
+        ("y\n", 3, "control: not agreed to: nothing was touched"),
+    ],
+)
+def test_a_person_at_a_terminal_is_asked(outside: Outside, control: str, answer: str, code: int, says: str):
+    ours, theirs = pty.openpty()
+    os.write(ours, answer.encode())
+    done = subprocess.run(
+        outside.words("run", "--context", outside.cluster.context, control), stdin=theirs, capture_output=True,
+        text=True, cwd=outside.folder, env=outside.environment(), timeout=120, check=False,
+    )  # fmt: skip
+    os.close(ours)
+    os.close(theirs)
+    assert "Type yes to go on:\n" in done.stdout
+    assert (done.returncode, says in done.stdout) == (code, True), done.stdout + done.stderr
+
+
+def test_a_token_that_is_not_accepted_is_told(outside: Outside, control: str):
+    file = outside.kubeconfig({"token": "made up"})
+    done = outside.call("plan", "--context", outside.cluster.context, control, kubeconfig=file)
+    user = outside.cluster.kubectl("config", "view", "--minify", "--output=jsonpath={.users[0].name}")
+    assert (done.returncode, done.stderr) == (
+        3,
+        f"the API server at {server(outside.cluster)} does not accept the credentials of {user} in {file} (401)\n",
+    )
+
+
+def test_a_server_that_nobody_vouches_for_is_told(outside: Outside, control: str):
+    file = outside.kubeconfig({"token": "x"}, **{"certificate-authority-data": None, "certificate-authority": None})
+    done = outside.call("plan", "--context", outside.cluster.context, control, kubeconfig=file)
+    assert done.returncode == 3
+    assert done.stderr.startswith(
+        f"the API server at {server(outside.cluster)} shows a certificate that {file} does not trust ("
+    )
+
+
+def test_every_permission_that_is_missing_is_named_with_what_grants_it(
+    outside: Outside, control: str, namespace: Namespace
+):
+    name = namespace.name
+    namespace.kubectl("create", "serviceaccount", "drills")
+    role, binding = f"identity-{name}", f"identity-{name}"
+    outside.cluster.kubectl(
+        "create", "clusterrole", role, "--verb=get", "--resource=namespaces,services", "--resource-name=kube-system",
+        "--resource-name=web",
+    )  # fmt: skip
+    outside.cluster.kubectl(
+        "create", "clusterrolebinding", binding, f"--clusterrole={role}", f"--serviceaccount={name}:drills"
+    )
+    try:
+        token = namespace.kubectl("create", "token", "drills").strip()
+        file = outside.kubeconfig({"token": token})
+        done = outside.call("plan", "--context", outside.cluster.context, control, kubeconfig=file)
+    finally:
+        outside.cluster.kubectl("delete", "clusterrolebinding", binding)
+        outside.cluster.kubectl("delete", "clusterrole", role)
+    assert done.returncode == 3
+    said = done.stderr.splitlines()
+    granted = "(Helm chart agent/deploy/runner) grants it"
+    assert f"we may not watch nodes: the ClusterRole scenario-runner {granted}" in said
+    assert f"we may not watch pods in namespace {name}: the Role scenario-runner of that namespace {granted}" in said
+    assert (
+        f"we may not get services/proxy web in namespace {name}: give another way with --reach, or run inside the cluster"
+        in said
+    )
+
+
+@pytest.fixture
+def agents(namespace: Namespace, tmp_path: Path):
+    with fault_agents(namespace, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def fault(outside: Outside, namespace: Namespace) -> str:
+    """A drill with a fault that nothing answers: requests go on meanwhile."""
+    namespace.deploy("web", 2)
+    return outside.scenario(
+        name="fault",
+        namespace=namespace.name,
+        requires=["agent"],
+        guards={"allow": ["cordon", "drain", "reboot"]},
+        targets={"web": {"service": "web"}, "victim": {"gpu": {"node": "gpu-1", "index": 0}}},
+        steps=[
+            {"send_requests": {"target": "web", "rate": "20/s"}, "id": "traffic", "background": True},
+            {"inject_xid": {"target": "victim", "xid": 79, "expect": "written"}},
+            {"pause": "5s"},
+            {"join": "traffic"},
+            {"assert_success": {"load": "traffic", "ratio": "at least 0.99"}},
+        ],
+    )
+
+
+@pytest.mark.kmsg
+def test_a_fault_is_injected_and_taken_back_through_the_api_server(outside: Outside, agents: str, fault: str):
+    done = outside.call("run", "--yes", "--context", outside.cluster.context, "--agent", agents, fault)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert f"  fault agents at {agents}:8443 through the API server's proxy" in lines
+    assert lines[lines.index("  victims:") + 1] == "    XID 79 on GPU 0 of gpu-1"
+    assert "    gpu-1: cordon, drain, reboot (the platform's answer to XID 79)" in lines
+    assert "XID 79 on gpu-1 is recovered" in done.stdout
+
+
+@pytest.mark.kmsg
+def test_what_a_killed_run_left_is_taken_back_by_recover(outside: Outside, agents: str, fault: str):
+    context = ("--context", outside.cluster.context)
+    with subprocess.Popen(
+        outside.words("run", "--yes", *context, "--agent", agents, fault), cwd=outside.folder,
+        env=outside.environment(), stdout=subprocess.DEVNULL, start_new_session=True,
+    ) as running:  # fmt: skip
+        wait_for("the fault is active", 60, lambda: _has_begun(outside.folder))
+        running.send_signal(signal.SIGKILL)
+    refused = outside.call("run", "--yes", *context, "--agent", agents, fault)
+    assert refused.returncode == 4, refused.stdout + refused.stderr
+    run_id = next(outside.folder.glob("reports/*")).name
+    done = outside.call("recover", "--yes", run_id)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{run_id}: XID 79 on gpu-1: undone: XID 79 on gpu-1 is recovered" in done.stdout
+
+
+def _has_begun(folder: Path) -> bool:
+    return any("status is active" in file.read_text() for file in folder.glob("reports/*/events.ndjson"))
+
+
+@pytest.mark.kmsg
+def test_a_drill_goes_on_when_the_api_server_is_killed_and_comes_back(outside: Outside, agents: str, fault: str):
+    words = outside.words("run", "--yes", "--context", outside.cluster.context, "--agent", agents, fault)
+    with subprocess.Popen(
+        words, cwd=outside.folder, env=outside.environment(), stdout=subprocess.PIPE, text=True
+    ) as running:
+        wait_for("the fault is active", 60, lambda: _has_begun(outside.folder))
+        outside.cluster.stop_api_server()
+        outside.cluster.start_api_server()
+        said, _ = running.communicate(timeout=120)
+    # Requests go through the API server as well: some of them fail, which is what the plan says of this way.
+    assert running.returncode in {0, 1}, said
+    assert "XID 79 on gpu-1 is recovered" in said
+
+
+def test_a_drill_inside_a_pod_needs_no_context_and_goes_straight_to_services(
+    outside: Outside, control: str, namespace: Namespace
+):
+    namespace.kubectl("create", "configmap", "scenarios", f"--from-file={control}")
+    namespace.kubectl("create", "serviceaccount", "drills")
+    binding = f"drills-{namespace.name}"
+    outside.cluster.kubectl(
+        "create", "clusterrolebinding", binding, "--clusterrole=cluster-admin",
+        f"--serviceaccount={namespace.name}:drills",
+    )  # fmt: skip
+    container = {
+        "name": "drill",
+        "image": RUNNER_IMAGE,
+        "imagePullPolicy": "Never",
+        "command": ["scenario-runner", "run", "--yes", "--report-dir=/tmp/reports", "/scenarios/control.yaml"],
+        "env": [{"name": "HOME", "value": "/tmp"}],
+        "volumeMounts": [{"name": "scenarios", "mountPath": "/scenarios"}],
+    }
+    spec = {
+        "restartPolicy": "Never",
+        "serviceAccountName": "drills",
+        "containers": [container],
+        "volumes": [{"name": "scenarios", "configMap": {"name": "scenarios"}}],
+    }
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "drill"},
+        "spec": {"backoffLimit": 0, "template": {"spec": spec}},
+    }
+    try:
+        namespace.apply(job)
+        namespace.kubectl("wait", "--for=condition=Complete", "job/drill", "--timeout=120s")
+    finally:
+        said = namespace.kubectl("logs", "job/drill")
+        outside.cluster.kubectl("delete", "clusterrolebinding", binding)
+    address = namespace.get("service", "kubernetes", "--namespace=default")["spec"]["clusterIP"]
+    assert f"  the cluster of this pod at https://{address}:443, identity {identity(outside.cluster)}" in said
+    assert "40 of 40 requests of calm (100.0 %) succeeded" in said
