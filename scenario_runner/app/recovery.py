@@ -17,6 +17,7 @@ from scenario_runner.engine import recover as engine
 from scenario_runner.engine.claim import KnownRun
 from scenario_runner.engine.run_card import RunCard
 from scenario_runner.errors import ExitCode, Refused, ScenarioRunnerError
+from scenario_runner.lab import lab
 
 Say = Callable[[str], None]
 _NOTHING = "no run has left anything to take back"
@@ -77,7 +78,7 @@ def _one(run: KnownRun, options: RecoverOptions, agree: Callable[[str], bool], s
         card, past = engine.look(run.run_dir, UNDOS)
         for line in to_take_back(past):
             say(f"{run.run_id}: {line}")
-        if not card.context and not Path(card.kubeconfig).exists():
+        if not card.context and lab.is_gone(Path(card.kubeconfig)):
             return _forget(run, card, say)
         if not agree(f"take this back on {card.backend}?"):
             raise Refused(f"run {run.run_id} is left as it is")

@@ -1,5 +1,8 @@
 """`recover` as a person meets it, for a run whose cluster is gone, silent, or out of reach."""
 
+import os
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -10,6 +13,7 @@ from scenario_runner.core.undo import UNDOS
 from scenario_runner.core.undo.recover_fault import RecoverFault
 from scenario_runner.engine import claim
 from scenario_runner.engine.run_card import RunCard
+from scenario_runner.lab.processes import LAB_MARK
 from tests.contract.clusters import write_kubeconfig
 from tests.contract.servers import nobody
 
@@ -68,6 +72,25 @@ def test_a_lab_that_is_gone_took_everything_with_it(dead):
         f"{RUN}: lab demo is gone, and everything in it: nothing is left to take back\n",
     )
     assert dead.recover() == NOTHING_LEFT
+
+
+def test_a_lab_whose_kubeconfig_is_missing_is_not_gone_as_long_as_its_keeper_lives(dead):
+    with keeper_of(dead.folder):
+        code, out = dead.recover(RUN, "--yes")
+    missing = f"kubeconfig {dead.kubeconfig} cannot be used: [Errno 2] No such file or directory: '{dead.kubeconfig}'"
+    assert (code, out.splitlines()[1]) == (4, f"{RUN}: {missing}")
+    assert dead.recover()[0] == 4
+
+
+@contextmanager
+def keeper_of(folder):
+    """A process that looks like the keeper of a lab with its files in a folder, and does nothing."""
+    words = [sys.executable, "-c", "print(flush=True); input()", "scenario_runner.lab.keeper", str(folder)]
+    environment = os.environ | {LAB_MARK: "the-lab"}
+    with subprocess.Popen(words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as keeper:
+        keeper.stdout.readline()
+        yield
+        keeper.communicate(b"\n")
 
 
 def test_a_cluster_out_of_reach_leaves_what_is_left_and_ends_with_4(dead):
