@@ -208,7 +208,9 @@ void record_hit(struct rule_state *state, struct call *call, int32_t code)
   if (count < WRITTEN_AT_ONCE || !is_watched()) flush_hits();
 }
 
+/* Once more, for the calls that matched since the last hit. */
 __attribute__((destructor)) static void flush_at_exit(void)
 {
+  if (record.pid == getpid()) atomic_store(&is_dirty, 1);
   flush_hits();
 }

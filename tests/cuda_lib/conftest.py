@@ -1,27 +1,73 @@
+"""Builds the library, the stand-in driver and the client programs."""
+
+import fcntl
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.cuda_lib.node import Built, Node
+
 HERE = Path(__file__).parent
-SOURCES = HERE.parent.parent / "cuda_lib" / "src"
+CUDA_LIB = HERE.parent.parent / "cuda_lib"
+SOURCES = CUDA_LIB / "src"
+PROGRAMS = HERE / "programs"
+
+
+def pytest_collection_modifyitems(items):
+    """Programs are compiled once per worker, so tests of one file stay with one worker."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.xdist_group(f"cuda_lib/{item.path.name}"))
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory):
-    """Builds a program of this folder; without a compiler the test is skipped, as is what it would have tested."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        pytest.skip("there is no C compiler")
+def compiler():
+    found = shutil.which("gcc")
+    if found is None:
+        pytest.skip("there is no gcc")
+    return found
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory, compiler):
+    """Builds a program of this folder once."""
     folder = tmp_path_factory.mktemp("programs")
 
-    def build(name, source, library_sources=()):
+    def build(name, *sources, library_sources=(), flags=(), compiler=compiler):
         program = folder / name
-        sources = [HERE / source, *(SOURCES / one for one in library_sources)]
-        subprocess.run(
-            [compiler, "-O1", "-g", "-Wall", "-Wextra", "-Werror", f"-I{SOURCES}", *sources, "-o", program], check=True
-        )
+        if not program.exists():
+            files = [*(PROGRAMS / one for one in sources), *(SOURCES / one for one in library_sources)]
+            command = [compiler, "-O1", "-g", "-Wall", f"-I{SOURCES}", *map(str, files), "-o", str(program), *flags]
+            subprocess.run(command, check=True)
         return program
 
     return build
+
+
+def make(*arguments):
+    """`make` in cuda_lib, one at a time on this machine."""
+    target = CUDA_LIB / "build"
+    target.mkdir(exist_ok=True)
+    with (target / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(["make", "-s", "-C", str(CUDA_LIB), *arguments], check=True)
+
+
+@pytest.fixture(scope="session")
+def built(compiler):
+    make()
+    return Built(CUDA_LIB / "build" / "libscenario_cuda.so", CUDA_LIB / "build" / "stub")
+
+
+@pytest.fixture(scope="session")
+def steps(compiled):
+    return compiled("steps", "steps.c", flags=("-w", "-pthread", "-ldl"))
+
+
+@pytest.fixture
+def node(built, tmp_path, steps):
+    made = Node(built, tmp_path, steps)
+    yield made
+    made.end()

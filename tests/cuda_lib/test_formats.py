@@ -38,7 +38,7 @@ FULL = Rule(
 
 @pytest.fixture(scope="session")
 def dump(tmp_path_factory, compiled):
-    program = compiled("dump_formats", "programs/dump_formats.c", library_sources=["control.c"])
+    program = compiled("dump_formats", "dump_formats.c", library_sources=["control.c"])
 
     def run(*arguments: object) -> list[str]:
         done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=True)

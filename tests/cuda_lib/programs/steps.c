@@ -119,7 +119,6 @@ static int simple(const char *name)
   if (!strcmp(name, "sync")) return CALL("cuCtxSynchronize");
   if (!strcmp(name, "query")) return CALL("cuEventQuery", NULL);
   if (!strcmp(name, "meminfo")) return memory_info();
-  if (!strcmp(name, "vmm1")) return virtual_memory(1);
   if (!strcmp(name, "stream")) return create_stream();
   if (!strcmp(name, "launch-on-stream")) return launch(stream);
   if (!strcmp(name, "sync-stream")) return CALL("cuStreamSynchronize", stream);
@@ -192,6 +191,14 @@ static long repeat(const char *name, long times)
   return failed;
 }
 
+/* The answer, and after how many milliseconds it came. */
+static void print_time(const char *name)
+{
+  double begin = now();
+  int answer = simple(name);
+  printf("%d@%.3f", answer, (now() - begin) * 1e3);
+}
+
 /* name[:number] */
 static void step(const char *text)
 {
@@ -208,12 +215,14 @@ static void step(const char *text)
     return;
   }
   printf("%s=", text);
-  if (!strcmp(name, "dev")) printf("%d ", use_device((int)number));
+  if (!strcmp(name, "dev")) printf("%d", use_device((int)number));
   else if (!strcmp(name, "threads")) run_threads(number);
   else if (!strcmp(name, "child")) call_in_child("launch");
   else if (!strcmp(name, "until")) wait_for("sync", (int)number);
   else if (!strcmp(name, "syncs")) printf("%ld", repeat("sync", number));
   else if (!strcmp(name, "name")) printf("%d", prctl(PR_SET_NAME, "engine"));
+  else if (!strcmp(name, "vmm")) printf("%d", virtual_memory((int)number));
+  else if (!strcmp(name, "time")) print_time(colon + 1);
   else if (!strcmp(name, "die")) abort();
   else printf("%d", simple(name));
   printf(" ");
