@@ -189,8 +189,9 @@ class Arming:
         return replace(fault, phase=Phase.ACTIVE, cuda=replace(fault.cuda, control=proof))
 
     def _desired(self) -> tuple[Rule, ...]:
+        """Oldest first: where two rules fit a call the first one counts, also after a restart."""
         raised = [fault for fault in self.ledger.unfinished_cuda() if fault.phase in RAISED]
-        return tuple(rule for fault in raised for rule in _armed(fault))
+        return tuple(rule for fault in sorted(raised, key=_age) for rule in _armed(fault))
 
     def _write_if_different(self, control: Control | None) -> None:
         desired = self._desired()
@@ -212,6 +213,11 @@ class Arming:
     def _unusable(self, reason: str) -> Refusal:
         message = f"CUDA faults can not be armed on node {self.ledger.node}: {reason}."
         return Refusal(503, "cuda_not_usable", message, self.ledger.node)
+
+
+def _age(fault: Fault) -> tuple[float, str]:
+    assert fault.cuda is not None
+    return fault.cuda.armed_at, fault.fault_id
 
 
 def _as_read(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:

@@ -103,13 +103,23 @@ class CudaRecord(Message):
     control: ControlReply | None = Field(description="the control file that was read back")
 
 
+class ProfileLine(Message):
+    """One rule of a profile, what it rests on, and whether it was seen on a GPU."""
+
+    rule: RuleMessage
+    evidence: str
+    measured: bool
+
+
 class ProfileReply(Message):
-    """One row of the table of profiles."""
+    """One kind of broken GPU; of its rules the first that fits a call wins."""
 
     name: str
+    title: str
     xids: list[int]
-    rules: list[RuleMessage]
-    evidence: str
+    running_process: str
+    new_process: str
+    lines: list[ProfileLine]
 
 
 class OwnerReply(Message):
@@ -185,8 +195,14 @@ def cuda_record(part: CudaPart) -> CudaRecord:
 
 
 def profile_reply(row: Profile) -> ProfileReply:
+    lines = [ProfileLine(rule=_shown(line.rule), evidence=line.evidence, measured=line.measured) for line in row.lines]
     return ProfileReply(
-        name=row.name, xids=list(row.xids), rules=[_shown(rule) for rule in row.rules], evidence=row.evidence
+        name=row.name,
+        title=row.title,
+        xids=list(row.xids),
+        running_process=row.running_process,
+        new_process=row.new_process,
+        lines=lines,
     )
 
 

@@ -33,8 +33,11 @@ class Process:
 
     @property
     def group(self) -> str:
-        """Equal for the processes of one container, empty where nothing tells."""
-        return self.container_id or self.owner
+        """Equal for the processes of one container, empty where nothing tells.
+
+        Without a pod in its control group a process may still be a lab's, whose pods are told by their owner's name.
+        """
+        return self.container_id if self.pod_uid and self.container_id else self.owner
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from fault_agent.arming import Arming, ArmOrder
 from fault_agent.audit import Audit
 from fault_agent.cuda_control import CallClass, Control
 from fault_agent.cuda_folder import CudaFolder
-from fault_agent.cuda_profiles import Profile, Profiles
+from fault_agent.cuda_profiles import cuda_profiles
 from fault_agent.cuda_rules import CudaRule
 from fault_agent.expiry import Expiry
 from fault_agent.fault import Fault
@@ -23,7 +23,6 @@ from fault_agent.taking_back import TakingBack
 from fault_agent.xids import xid_table
 
 FAILS = CudaRule(CallClass.LAUNCH, "sticky", code=719)
-PROFILES = Profiles([Profile("gpu-lost", (79,), (FAILS, CudaRule(CallClass.NVML, "fail", nvml_code=15)))])
 GPUS = tuple(Gpu(i, i, f"GPU-aa-{i}", f"0000:1{i}:00") for i in range(3))
 
 
@@ -104,7 +103,7 @@ class Machine:
         limits = Limits("gpu-1", max_active=self.max_active)
         self.injecting = Injecting(self.ledger, self.clock, self.ring, inventory, xid_table(), limits)
         self.cuda = CudaFolder(self.folder / "cuda", self.clock)
-        self.arming = Arming(self.ledger, self.clock, self.cuda, inventory, PROFILES, limits)
+        self.arming = Arming(self.ledger, self.clock, self.cuda, inventory, cuda_profiles(), limits)
         self.taking_back = TakingBack(self.ledger, self.clock, self.platform, self.acknowledging, self.arming)
         audit = Audit(self.clock, self.folder, self.output)
         self.expiry = Expiry(
