@@ -26,6 +26,8 @@ class Defaults:
         if kind == "Pod":
             self._tolerate(obj["spec"])
             obj["status"] = {"phase": "Pending", "qosClass": _qos(obj["spec"])}
+        elif kind == "Node":
+            _distrust(obj["spec"])
         elif kind == "Namespace":
             obj["spec"].setdefault("finalizers", ["kubernetes"])
             obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = obj["metadata"]["name"]
@@ -37,6 +39,13 @@ class Defaults:
             if not any(one.get("key") in {key, None} and _covers_no_execute(one) for one in tolerations):
                 seconds = {"tolerationSeconds": self.eviction_after}
                 tolerations.append({"key": key, "operator": "Exists", "effect": "NoExecute"} | seconds)
+
+
+def _distrust(spec: Json) -> None:
+    """A new node takes no pods before a controller has seen that it is ready."""
+    taint = {"key": _UNHEALTHY[0], "effect": "NoSchedule"}
+    if taint not in spec.setdefault("taints", []):
+        spec["taints"].append(taint)
 
 
 def _covers_no_execute(toleration: Json) -> bool:
@@ -140,6 +149,11 @@ def _service(obj: Json) -> None:
         _set(port, protocol="TCP", targetPort=port.get("port"))
 
 
+def _endpoint_slice(obj: Json) -> None:
+    """The one kind whose empty lists are written: as null."""
+    obj |= {name: obj.get(name) or None for name in ("endpoints", "ports")}
+
+
 def _crd(obj: Json) -> None:
     names = _section(_section(obj, "spec"), "names")
     kind = str(names.get("kind") or "")
@@ -163,6 +177,7 @@ _FILL: Mapping[str, Callable[[Json], None]] = {
     "Deployment": _deployment,
     "Service": _service,
     "CustomResourceDefinition": _crd,
+    "EndpointSlice": _endpoint_slice,
     "Secret": _secret,
     "Namespace": _empty_spec,
     "Node": _empty_spec,

@@ -50,13 +50,14 @@ def delete(store: Store, at: Target, obj: Json, wanted: Deletion, now: float) ->
 
 def _check_preconditions(at: Target, obj: Json, wanted: Deletion) -> None:
     meta = obj["metadata"]
-    for what, expected, actual in (
-        ("UID", wanted.uid, meta["uid"]),
-        ("ResourceVersion", wanted.version, meta["resourceVersion"]),
+    for what, expected, actual, end in (
+        ("UID", wanted.uid, meta["uid"], "deleted and then recreated"),
+        ("ResourceVersion", wanted.version, meta["resourceVersion"], "modified"),
     ):
         if expected is not None and expected != actual:
-            why = f"Precondition failed: {what} in precondition: {expected}, {what} in object meta: {actual}"
-            raise failures.conflict(at.resource.plural, at.resource.group, at.name, why)
+            why = f"the {what} in the precondition ({expected}) does not match the {what} in record ({actual})"
+            why += f". The object might have been {end}"
+            raise failures.conflict(at.resource.kind, at.resource.group, at.name, why)
 
 
 def _grace(at: Target, obj: Json, wanted: Deletion) -> int:

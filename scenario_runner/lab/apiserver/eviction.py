@@ -117,7 +117,7 @@ def _require_budget(api: Api, pod: Json) -> None:
     ]
     if len(budgets) > 1:
         message = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
-        raise failures.ApiError(500, "InternalError", message)
+        raise failures.ApiError(500, "", message)
     for pdb in budgets:
         budget = measure(api, pdb)
         if not is_ready(pod) and _spares_unhealthy(pdb, budget):

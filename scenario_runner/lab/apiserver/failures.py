@@ -17,7 +17,7 @@ class ApiError(Exception):
 
     def status(self) -> Json:
         body: Json = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
-        body |= {"message": self.message, "reason": self.reason}
+        body |= {"message": self.message} | ({"reason": self.reason} if self.reason else {})
         if self.details:
             body["details"] = {name: value for name, value in self.details.items() if value}
         return body | {"code": self.code}

@@ -42,6 +42,10 @@ class Call:
     def options(self) -> Options:
         return Options(self.query.get("dryRun") == "All", self.query.get("fieldValidation") == "Strict")
 
+    @property
+    def selects(self) -> bool:
+        return bool(self.query.get("labelSelector") or self.query.get("fieldSelector"))
+
     def number(self, name: str) -> int:
         """A query parameter as a number, 0 where it is absent. Raises ApiError (400)."""
         text = self.query.get(name) or "0"

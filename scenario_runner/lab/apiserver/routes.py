@@ -1,7 +1,5 @@
 """The HTTP side: who may call, which verb a request is, and the shape of the answer."""
 
-import base64
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from secrets import compare_digest
@@ -15,9 +13,10 @@ from scenario_runner.lab.apiserver.api import Api
 from scenario_runner.lab.apiserver.binding import bind
 from scenario_runner.lab.apiserver.discovery import describe
 from scenario_runner.lab.apiserver.eviction import evict
-from scenario_runner.lab.apiserver.failures import ApiError, bad_request, method_not_allowed
+from scenario_runner.lab.apiserver.failures import ApiError, invalid, method_not_allowed
 from scenario_runner.lab.apiserver.logs import log_response
 from scenario_runner.lab.apiserver.objects import Json
+from scenario_runner.lab.apiserver.pages import Page
 from scenario_runner.lab.apiserver.patches import Patch
 from scenario_runner.lab.apiserver.requests import Call, read_call
 from scenario_runner.lab.apiserver.resources import Target
@@ -28,6 +27,7 @@ from scenario_runner.lab.apiserver.views import shown
 from scenario_runner.lab.apiserver.watching import Watches, WatchResponse, Wish
 
 _OPEN_PATHS = ("/healthz", "/livez", "/readyz", "/version")
+_TYPE = frozenset({"kind", "apiVersion"})  # what the items of a list do not repeat
 _SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 
 
@@ -90,7 +90,12 @@ class Door:
         schema = self.api.catalog.scale_schema() if call.at.sub == "scale" else resource.schema
 
         def edit(old: Json) -> Json:
-            return patch.apply(old, schema, self.api.schemas, is_custom=resource.is_custom)
+            new = patch.apply(old, schema, self.api.schemas, is_custom=resource.is_custom)
+            uid = new["metadata"].get("uid")
+            if uid != old["metadata"].get("uid"):
+                why = f'Invalid value: "{uid}": field is immutable'
+                raise invalid(resource.kind, resource.group, call.at.name, [("metadata.uid", "FieldValueInvalid", why)])
+            return new
 
         return self._one(call, self.api.change(call.at, edit, call.options))
 
@@ -135,25 +140,38 @@ class Door:
         return both(by_labels(call.query.get("labelSelector", "")), fields)
 
     def _selected(self, call: Call) -> list[Json]:
-        key, matches = call.at.key, self._matches(call)
-        found = self.api.store.select(key.group, key.plural, key.namespace)
-        return [obj for obj in found if matches(obj)]
+        return self._matching(call, self.api.store.select(call.at.key.group, call.at.key.plural))
+
+    def _matching(self, call: Call, objects: list[Json]) -> list[Json]:
+        matches, within = self._matches(call), call.at.namespace
+        return [obj for obj in objects if matches(obj) and within in {"", obj["metadata"].get("namespace")}]
 
     def _list(self, call: Call) -> Response:
-        resource = call.at.resource
-        items, meta = _page(self._selected(call), call, self.api.store.version)
+        resource, store = call.at.resource, self.api.store
+        _require_known(call, store.version)
+        page = Page.asked_for(call.number("limit"), call.query.get("continue"), store.version)
+        found = store.as_of(call.at.key.group, call.at.key.plural, page.version)
+        if found is None:
+            raise ApiError(410, "Expired", "The provided continue parameter is too old to display a consistent list")
+        items, meta = page.of(self._matching(call, found), is_counted=not call.selects)
         items = [shown(call.at, obj) for obj in items]
         if "as=Table" in call.accept:
             include = call.query.get("includeObject", "Metadata")
             return JSONResponse(as_table(resource, items, meta, include, self.api.now()))
+        if not resource.is_custom:
+            items = [{name: value for name, value in obj.items() if name not in _TYPE} for obj in items]
         body = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": meta}
         return JSONResponse(body | {"items": items})
 
     def _watch(self, call: Call) -> Response:
         version = call.query.get("resourceVersion", "")
         if version and not version.isdecimal():
-            raise bad_request(f'resourceVersion: Invalid value: "{version}"')
+            why = f'strconv.ParseUint: parsing "{version}": invalid syntax'
+            raise ApiError(500, "", f'resourceVersion: Invalid value: "{version}": {why}')
         initial = call.says("sendInitialEvents")
+        if initial and call.query.get("resourceVersionMatch") != "NotOlderThan":
+            why = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+            raise invalid("ListOptions", "meta.k8s.io", "", [("resourceVersionMatch", "FieldValueForbidden", why)])
         wish = Wish(
             at=call.at,
             matches=self._matches(call),
@@ -178,26 +196,12 @@ class Door:
         return JSONResponse(body | {"items": deleted})
 
 
-def _page(objects: list[Json], call: Call, version: int) -> tuple[list[Json], Json]:
-    """Cut out what `limit` and `continue` ask for; the list's metadata says how to go on."""
-    limit, token = call.number("limit"), call.query.get("continue")
-    if token:
-        try:
-            version, *start = json.loads(base64.urlsafe_b64decode(token))
-        except ValueError as error:
-            raise bad_request("continue key is not valid") from error
-        objects = [obj for obj in objects if _place(obj) > start]
-    meta: Json = {"resourceVersion": str(version)}
-    if limit and len(objects) > limit:
-        position = json.dumps([version, *_place(objects[limit - 1])])
-        meta["continue"] = base64.urlsafe_b64encode(position.encode()).decode()
-        meta["remainingItemCount"] = len(objects) - limit
-        objects = objects[:limit]
-    return objects, meta
-
-
-def _place(obj: Json) -> list[str]:
-    return [obj["metadata"].get("namespace", ""), obj["metadata"]["name"]]
+def _require_known(call: Call, current: int) -> None:
+    """A list that is to be as new as a version that nothing has yet. The real server waits for it, 3 s."""
+    if call.number("resourceVersion") > current:
+        message = f"Timeout: Too large resource version: {call.query['resourceVersion']}, current: {current}"
+        cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+        raise ApiError(504, "Timeout", message, {"causes": [cause], "retryAfterSeconds": 1}, retry_after=1)
 
 
 _ACTIONS: Mapping[str, Mapping[str, Callable[[Door, Call], Awaitable[Response]]]] = {

@@ -69,6 +69,11 @@ class Schemas:
             for index, item in enumerate(value):
                 self._visit(item, schema.get("items") or {}, f"{path}[{index}]", findings)
 
+    def _is_left_out(self, value: Any, schema: Json, name: str) -> bool:
+        """The real server's types do not write what is null, nor an empty list or map; an empty struct they do."""
+        is_empty = value in ([], {}) and "$ref" not in self.of_field(schema, name)
+        return value is None or (is_empty and name not in (schema.get("required") or ()))
+
     def _visit_fields(self, value: Json, schema: Json, path: str, findings: Findings) -> None:
         for name in schema.get("required") or ():
             # In the built-in types an absent field is that type's empty value; validation knows which may not be.
@@ -79,6 +84,8 @@ class Schemas:
         for name in list(value):
             if is_closed and name not in schema["properties"] and (path or name not in _META):
                 findings.unknown.append(_join(path, name))
+                del value[name]
+            elif findings.is_builtin and self._is_left_out(value[name], schema, name):
                 del value[name]
             elif path or name not in _META or "$ref" in self.of_field(schema, name):
                 self._visit(value[name], self.of_field(schema, name), _join(path, name), findings)

@@ -8,8 +8,11 @@ from scenario_runner.lab.apiserver.objects import Json, dig, labels_of
 
 Predicate = Callable[[Json], bool]
 
-_REQUIREMENT = re.compile(r"[^,(]+(?:\([^)]*\))?")
-_SET = re.compile(r"^(\S+)\s+(in|notin)\s*\(([^)]*)\)$")
+_REQUIREMENT = re.compile(
+    r"\s*(?P<absent>!)?\s*(?P<name>[\w./-]+)\s*"
+    r"(?:(?P<within>in|notin)\s*\((?P<values>[^()]*)\)|(?P<sign>==?|!=|>|<)\s*(?P<value>[\w.-]*))?\s*(?:,(?=.)|$)"
+)
+_OPERATORS = {"=": "in", "==": "in", "!=": "notin", ">": "gt", "<": "lt"}
 _EQUALITY = re.compile(r"^\s*([^=!\s]+)\s*(!=|==|=)\s*(.*?)\s*$")
 
 _FIELDS: dict[str, frozenset[str]] = {
@@ -43,29 +46,35 @@ def both(first: Predicate, second: Predicate) -> Predicate:
 
 
 def by_labels(text: str) -> Predicate:
-    """Read a label selector as in a URL: `a=b,c!=d,e in (f,g),h,!i`.
+    """Read a label selector as in a URL: `a=b,c!=d,e in (f,g),h,!i,j>1`.
 
     Raises ApiError (400) where a requirement can not be read.
     """
-    tests = [_label_test(part.strip()) for part in _REQUIREMENT.findall(text) if part.strip()]
+    tests, at = [], 0
+    while at < len(text):
+        found = _REQUIREMENT.match(text, at)
+        if found is None:
+            raise bad_request(f"unable to parse requirement: found '{text[at:]}'")
+        tests.append(_label_test(found))
+        at = found.end()
     return lambda obj: all(test(labels_of(obj)) for test in tests)
 
 
-def _label_test(text: str) -> Callable[[dict[str, str]], bool]:
-    if found := _SET.match(text):
-        return _expression(found[1], found[2], {value.strip() for value in found[3].split(",")})
-    if found := _EQUALITY.match(text):
-        return _expression(found[1], "notin" if found[2] == "!=" else "in", {found[3]})
-    name = text.removeprefix("!").strip()
-    if not re.fullmatch(r"[\w./-]+", name):
-        raise bad_request(f'unable to parse requirement: found "{text}"')
-    return _expression(name, "doesnotexist" if text.startswith("!") else "exists", set())
+def _label_test(found: re.Match[str]) -> Callable[[dict[str, str]], bool]:
+    if found["within"]:
+        return _expression(found["name"], found["within"], {value.strip() for value in found["values"].split(",")})
+    if found["sign"]:
+        return _expression(found["name"], _OPERATORS[found["sign"]], {found["value"]})
+    return _expression(found["name"], "doesnotexist" if found["absent"] else "exists", set())
 
 
 def _expression(name: str, operator: str, values: set[str]) -> Callable[[dict[str, str]], bool]:
+    limit = int(next(iter(values))) if operator in {"gt", "lt"} else 0
     tests: dict[str, Callable[[dict[str, str]], bool]] = {
         "in": lambda labels: name in labels and labels[name] in values,
         "notin": lambda labels: labels.get(name) not in values,
+        "gt": lambda labels: labels.get(name, "").isdecimal() and int(labels[name]) > limit,
+        "lt": lambda labels: labels.get(name, "").isdecimal() and int(labels[name]) < limit,
         "exists": lambda labels: name in labels,
         "doesnotexist": lambda labels: name not in labels,
     }

@@ -57,6 +57,15 @@ class Store:
         found = self._collection(group, plural).objects
         return [found[key] for key in sorted(found) if not namespace or key.namespace == namespace]
 
+    def as_of(self, group: str, plural: str, version: int) -> list[Json] | None:
+        """What `select` answered at a version, for all namespaces; None where that is forgotten."""
+        changes = self.since(group, plural, version)
+        if changes is None:
+            return None
+        found: dict[Key, Json | None] = dict(self._collection(group, plural).objects)
+        found |= {change.key: change.before for change in reversed(changes)}
+        return [obj for _, obj in sorted(found.items()) if obj is not None]
+
     def everything(self) -> Iterator[tuple[Key, Json]]:
         """Each object with its key, as of this moment."""
         for collection in list(self._collections.values()):

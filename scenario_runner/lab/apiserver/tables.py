@@ -9,7 +9,6 @@ from scenario_runner.lab.apiserver.objects import Json, dig
 from scenario_runner.lab.apiserver.resources import Resource
 
 Cell = Callable[[Json, float], Any]
-_TYPES = {"AGE": "date", "DESIRED": "integer", "CURRENT": "integer", "DATA": "integer"}
 
 
 def as_table(resource: Resource, objects: list[Json], meta: Json, include: str, now: float) -> Json:
@@ -18,10 +17,10 @@ def as_table(resource: Resource, objects: list[Json], meta: Json, include: str, 
     rows = [{"cells": [cell(obj, now) for _, _, cell in columns], "object": _attached(obj, include)} for obj in objects]
     definitions = [
         {
-            "name": name.title(),
-            "type": _TYPES.get(name, "string"),
-            "format": "name" if name == "NAME" else "",
-            "description": name.title(),
+            "name": name.rstrip("#"),
+            "type": "integer" if name.endswith("#") else "string",
+            "format": "name" if name == "Name" else "",
+            "description": name.rstrip("#"),
             "priority": priority,
         }
         for name, priority, _ in columns
@@ -41,9 +40,9 @@ def _attached(obj: Json, include: str) -> Json | None:
 def _columns(resource: Resource) -> list[tuple[str, int, Cell]]:
     """(heading, priority, cell); priority 1 is shown by `-o wide` only."""
     if resource.columns:
-        return [("NAME", 0, _name), *[_custom(column) for column in resource.columns]]
+        return [("Name", 0, _name), *[_custom(column) for column in resource.columns]]
     if resource.is_custom or resource.plural not in CELLS:
-        return [("NAME", 0, _name), ("AGE", 0, age)]
+        return [("Name", 0, _name), ("Age", 0, age)]
     return [
         (heading.removesuffix("+"), int(heading.endswith("+")), cell)
         for heading, cell in CELLS[resource.plural].items()
@@ -62,7 +61,7 @@ def _custom(column: Json) -> tuple[str, int, Cell]:
         value = _follow(obj, path)
         return age({"metadata": {"creationTimestamp": value}}, now) if column["type"] == "date" else value
 
-    return column["name"].upper(), int(column.get("priority") or 0), cell
+    return column["name"], int(column.get("priority") or 0), cell
 
 
 def _follow(obj: Json, path: str) -> Any:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from scenario_runner.lab.apiserver.failures import invalid
-from scenario_runner.lab.apiserver.objects import Json, dig
+from scenario_runner.lab.apiserver.objects import Json, dig, is_going
 from scenario_runner.lab.apiserver.resources import Resource
 from scenario_runner.lab.apiserver.selectors import by_selector
 
@@ -31,8 +31,10 @@ def validate(resource: Resource, obj: Json, old: Json | None = None) -> None:
     problems = list(_metadata(obj))
     if check := _CHECKS.get(resource.kind):
         problems += check(obj)
-    if old is not None and (compare := _COMPARISONS.get(resource.kind)):
-        problems += compare(obj, old)
+    if old is not None:
+        problems += _kept_finalizers(obj, old)
+        if compare := _COMPARISONS.get(resource.kind):
+            problems += compare(obj, old)
     if problems:
         raise invalid(resource.kind, resource.group, obj["metadata"].get("name", ""), problems)
 
@@ -47,6 +49,19 @@ def _metadata(obj: Json) -> Iterator[Problem]:
     for label, value in (meta.get("labels") or {}).items():
         if not isinstance(value, str) or len(value) > _LONGEST_VALUE or not _LABEL_VALUE.fullmatch(value):
             yield "metadata.labels", "FieldValueInvalid", f'Invalid value: "{value}": not a valid value of {label}'
+
+
+def _kept_finalizers(obj: Json, old: Json) -> Iterator[Problem]:
+    known = old["metadata"].get("finalizers") or []
+    added = [one for one in obj["metadata"].get("finalizers") or [] if one not in known]
+    if added and is_going(old):
+        found = ", ".join(f'"{one}"' for one in added)
+        why = "no new finalizers can be added if the object is being deleted"
+        yield (
+            "metadata.finalizers",
+            "FieldValueForbidden",
+            f"Forbidden: {why}, found new finalizers []string{{{found}}}",
+        )
 
 
 def _pod(obj: Json) -> Iterator[Problem]:
@@ -98,6 +113,12 @@ def _service(obj: Json) -> Iterator[Problem]:
         yield "spec.ports", "FieldValueRequired", "Required value"
 
 
+def _budget(obj: Json) -> Iterator[Problem]:
+    if "minAvailable" in obj["spec"] and "maxUnavailable" in obj["spec"]:
+        message = "Invalid value: minAvailable and maxUnavailable cannot be both set"
+        yield "spec", "FieldValueInvalid", message
+
+
 def _crd(obj: Json) -> Iterator[Problem]:
     spec = obj["spec"]
     expected = f"{dig(spec, 'names.plural')}.{spec.get('group')}"
@@ -143,6 +164,7 @@ _CHECKS: Mapping[str, Callable[[Json], Iterator[Problem]]] = {
     "Deployment": _replicas,
     "ReplicaSet": _replicas,
     "Service": _service,
+    "PodDisruptionBudget": _budget,
     "CustomResourceDefinition": _crd,
 }
 _COMPARISONS: Mapping[str, Callable[[Json, Json], Iterator[Problem]]] = {

@@ -30,10 +30,11 @@ from scenario_runner.lab.controllers.rollout import (
 )
 
 _REVISION = "deployment.kubernetes.io/revision"
+_HISTORY = "deployment.kubernetes.io/revision-history"
 _DESIRED = "deployment.kubernetes.io/desired-replicas"
 _MAXIMUM = "deployment.kubernetes.io/max-replicas"
 _HASH = "pod-template-hash"
-_NOT_COPIED = {"kubectl.kubernetes.io/last-applied-configuration", _REVISION, _DESIRED, _MAXIMUM}
+_NOT_COPIED = {"kubectl.kubernetes.io/last-applied-configuration", _REVISION, _HISTORY, _DESIRED, _MAXIMUM}
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,8 @@ class Deployments:
         """Keep the annotations and the revision of the current ReplicaSet; a rollback makes it the newest."""
         wanted = self._annotations(deployment, others)
         wanted[_REVISION] = str(max(int(wanted[_REVISION]), _revision(new)))
+        if history := _history(new, wanted[_REVISION]):
+            wanted[_HISTORY] = history
         wanted[_DESIRED] = annotations_of(new).get(_DESIRED, wanted[_DESIRED])
         if wanted != annotations_of(new):
             self._annotate(new, wanted)
@@ -214,6 +217,13 @@ def _sizes(one: Json) -> Sizes:
 
 def _revision(one: Json) -> int:
     return int(annotations_of(one).get(_REVISION, "0"))
+
+
+def _history(one: Json, revision: str) -> str:
+    """The revisions that a ReplicaSet was before, with the last one if it has another now."""
+    past = annotations_of(one).get(_HISTORY, "")
+    last = annotations_of(one).get(_REVISION, "")
+    return ",".join(filter(None, (past, last))) if last and last != revision else past
 
 
 def _template(owner: Json) -> Json:

@@ -36,23 +36,34 @@ class Garbage:
             return None
         if _has_work(obj):
             self._work_off(key, obj)
-        elif not is_going(obj) and self._is_orphan(obj):
-            self.api.delete(self.api.target_of(key))
+        elif not is_going(obj):
+            self._settle(key, obj)
         return None
 
-    def _is_orphan(self, obj: Json) -> bool:
-        """Whether an object names owners, none of which exists."""
+    def _settle(self, key: Key, obj: Json) -> None:
+        """Delete an object that names owners none of which exists; of several, forget those that do not."""
         owners = {reference["uid"] for reference in obj["metadata"].get("ownerReferences") or []}
-        if not owners:
-            return False
-        return not any(one["metadata"]["uid"] in owners for _, one in self.api.store.everything())
+        lost = owners - {one["metadata"]["uid"] for _, one in self.api.store.everything()}
+        if lost == owners:
+            if owners:
+                self.api.delete(self.api.target_of(key))
+            return
+        self._forget_owners(key, lost)
+
+    def _forget_owners(self, key: Key, uids: set[str]) -> None:
+        def edit(obj: Json) -> Json:
+            owners = obj["metadata"].get("ownerReferences") or []
+            obj["metadata"]["ownerReferences"] = [one for one in owners if one["uid"] not in uids]
+            return obj
+
+        self.api.change(self.api.target_of(key), edit)
 
     def _work_off(self, key: Key, owner: Json) -> None:
         uid, finalizers = owner["metadata"]["uid"], owner["metadata"]["finalizers"]
         dependents = list(self._dependents(uid))
         if PROPAGATION["Orphan"] in finalizers:
             for one, _obj in dependents:
-                self.api.change(self.api.target_of(one), lambda obj: _without_owner(obj, uid))
+                self._forget_owners(one, {uid})
             self._drop_finalizer(key, PROPAGATION["Orphan"])
             return
         for one, obj in dependents:
@@ -75,8 +86,3 @@ class Garbage:
 def _has_work(obj: Json) -> bool:
     finalizers = obj["metadata"].get("finalizers") or []
     return is_going(obj) and any(one in finalizers for one in PROPAGATION.values())
-
-
-def _without_owner(obj: Json, uid: str) -> Json:
-    obj["metadata"]["ownerReferences"] = [one for one in obj["metadata"]["ownerReferences"] if one["uid"] != uid]
-    return obj

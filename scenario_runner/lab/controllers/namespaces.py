@@ -1,10 +1,11 @@
 """Gives each namespace its default service account, and empties those that are being deleted."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scenario_runner.lab.apiserver.api import Api
-from scenario_runner.lab.apiserver.objects import Json, Key, is_going
+from scenario_runner.lab.apiserver.objects import Json, Key, is_going, set_condition
 from scenario_runner.lab.apiserver.store import Change
 
 
@@ -34,7 +35,19 @@ class Namespaces:
                 self.api.delete(self.api.target_of(one))
         if not content:
             self.api.change(self.api.at("namespaces", name=key.name, sub="finalize"), _finalized)
+        elif left := [found for one, _ in content if (found := self.api.store.get(one))]:
+            self.api.change(self.api.at("namespaces", name=key.name, sub="status"), lambda obj: self._told(obj, left))
         return None
+
+    def _told(self, namespace: Json, left: list[Json]) -> Json:
+        """Say what the namespace waits for."""
+        counted = Counter(finalizer for obj in left for finalizer in obj["metadata"].get("finalizers") or [])
+        held = ", ".join(f"{name} in {count} resource instances" for name, count in sorted(counted.items()))
+        message = f"Some content in the namespace has finalizers remaining: {held}"
+        new = {"type": "NamespaceFinalizersRemaining", "status": "True", "reason": "SomeFinalizersRemain"}
+        if held:
+            set_condition(namespace, new | {"message": message}, self.api.now())
+        return namespace
 
 
 def _finalized(namespace: Json) -> Json:
