@@ -48,7 +48,7 @@ def refuse_orphans(seat: Seat) -> None:
     if not (left := _open_runs(seat)):
         return
     alive = renewed_meanwhile(seat, [one for one in seat.store.leases() if one.run_id in left])
-    for run_id, what in (_open_runs(seat) if alive else left).items():
+    for run_id, what in _open_runs(seat).items():  # anew: one may have ended well meanwhile
         if run_id not in alive:
             raise _orphaned(seat, run_id, what)
 
@@ -137,8 +137,8 @@ def _must_be_dead(seat: Seat, card: RunCard, theirs: list[Lease], *, takeover: b
     one = theirs[0]
     if not takeover:
         raise Refused(
-            f"run {card.run_id} owns its targets in the cluster ({one.holder} on {one.host}): if that process is dead, "
-            f"add --takeover; it takes {one.seconds:g}s to see that nobody renews them"
+            f"run {card.run_id} owns its targets in the cluster, as {one.holder} on {one.host}: if that process is "
+            f"dead, add --takeover; it takes {one.seconds:g}s to see that nobody renews them"
         )
     if renewed_meanwhile(seat, theirs):
         raise Refused(f"run {card.run_id} lives: {one.holder} on {one.host} renewed its Lease while we watched")

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from scenario_runner.core.step import Undo, UndoPhase
+from scenario_runner.core.edits import CLAIM
+from scenario_runner.core.ports import Edit, ObjectRef
+from scenario_runner.core.step import Act, Undo, UndoPhase
 from scenario_runner.core.undo import UNDOS
 from scenario_runner.core.undo.delete_created import DeleteCreated
 from scenario_runner.core.undo.recover_fault import RecoverFault
@@ -36,6 +38,16 @@ def test_it_is_named_after_its_module_and_survives_the_journal(kind):
     assert (undo.undo, isinstance(undo.phase, UndoPhase)) == (kind, True)
     assert UNDOS[kind].model_validate(undo.model_dump(mode="json")) == undo
     assert undo.subject()
+    assert isinstance(undo.touches(), ObjectRef)
+    assert isinstance(undo.differences(), tuple)
+
+
+@every_undo
+def test_what_it_touches_is_a_node_or_an_object_of_a_namespace(kind):
+    at = SAMPLES[kind].touches()
+
+    assert at.name
+    assert bool(at.namespace) != (at.kind == "Node")
 
 
 @every_undo
@@ -141,6 +153,160 @@ class TestRevertEdits:
 
         with pytest.raises(TargetRefused):
             self.undo((*ENV[:-1], "image"), "vllm", "ours").take_back(ctx)
+
+
+class TestClaims:
+    """What is changed under a claim is taken back with it, and what comes late finds the claim gone."""
+
+    REF = ObjectRef("apps/v1", "Deployment", "dynamo", "vllm-decode", "uid-vllm-decode")
+    EDITS = (
+        Edit((*ENV, "name=MODEL", "value"), "tiny", "big"),
+        Edit(("spec", "template", "spec", "volumes", "name=cuda"), None, {"name": "cuda", "configMap": {"name": "x"}}),
+        Edit(("spec", "template", "spec", "affinity", "nodeAffinity", "pinned"), None, True),
+    )
+
+    @pytest.fixture
+    def content(self, world):
+        found = world.cluster.documents["Deployment/dynamo/vllm-decode"]["content"]
+        found["metadata"].clear()
+        return found
+
+    def make(self, world, claim="run-a/1"):
+        undo = RevertEdits.of(world.cluster.read(self.REF), self.EDITS)
+        return undo, undo.make(Act(world.agent, world.cluster, claim))
+
+    def ctx(self, world, claim="run-a/1"):
+        return replace(world.undo_context(), claim=claim)
+
+    def test_the_claim_and_all_edits_are_on_the_object(self, world, content):
+        undo, document = self.make(world)
+
+        assert document.content["metadata"]["annotations"] == {CLAIM: "run-a/1"}
+        assert document.content["spec"]["template"]["spec"]["volumes"] == [{"name": "cuda", "configMap": {"name": "x"}}]
+        assert undo.differences() == (
+            f"{'.'.join(ENV)}.name=MODEL.value: 'big' -> 'tiny'",
+            "spec.template.spec.volumes.name=cuda: {'name': 'cuda', 'configMap': {'name': 'x'}} -> None",
+            "spec.template.spec.affinity.nodeAffinity.pinned: True -> None",
+        )
+
+    def test_everything_is_as_it_was_without_the_claim_and_the_parents_that_were_made(self, world, content):
+        before = world.snapshot()
+        undo, _ = self.make(world)
+
+        assert undo.take_back(self.ctx(world)) == (
+            "edits of Deployment dynamo/vllm-decode is as it was: 3 of 3 values set back"
+        )
+        assert (undo.leftover(self.ctx(world)), world.snapshot()) == (None, before)
+
+    def test_what_somebody_put_into_a_parent_that_we_made_stays_there(self, world, content):
+        undo, _ = self.make(world)
+        content["spec"]["template"]["spec"]["volumes"].append({"name": "theirs"})
+
+        undo.take_back(self.ctx(world))
+
+        assert content["spec"]["template"]["spec"]["volumes"] == [{"name": "theirs"}]
+
+    def test_an_edit_that_arrives_after_its_undo_is_refused(self, world, content):
+        undo, _ = self.make(world)
+        undo.take_back(self.ctx(world))
+        before = world.snapshot()
+
+        with pytest.raises(TargetRefused) as late:
+            world.cluster.edit_claimed(self.REF, "run-a/1", self.EDITS)
+        assert (late.value.code, world.snapshot()) == ("Conflict", before)
+
+    def test_a_claim_that_arrives_after_its_undo_finds_another_version(self, world, content):
+        """The kill came before the claim: its undo changes nothing but the version that the claim was made for."""
+        document, before = world.cluster.read(self.REF), world.snapshot()
+        undo = RevertEdits.of(document, self.EDITS)
+
+        assert undo.take_back(self.ctx(world)) == "edits of Deployment dynamo/vllm-decode has nothing of ours"
+        assert world.snapshot() == before
+        with pytest.raises(TargetRefused):
+            world.cluster.edit(self.REF, document.resource_version, (Edit(("metadata", "x"), None, 1),))
+
+    def test_an_object_that_another_run_has_claimed_is_neither_edited_nor_set_back(self, world, content):
+        undo, _ = self.make(world)
+
+        with pytest.raises(TargetRefused, match="is being changed by run run-a") as refused:
+            self.make(world, "run-b/1")
+        assert refused.value.code == "Claimed"
+        before = world.snapshot()
+        assert undo.take_back(self.ctx(world, "run-b/1")).endswith("has nothing of ours")
+        assert (undo.leftover(self.ctx(world, "run-b/1")), world.snapshot()) == (None, before)
+
+    def test_a_claim_without_an_edit_is_a_leftover_until_it_is_taken_off(self, world, content):
+        undo = RevertEdits.of(world.cluster.read(self.REF), self.EDITS)
+        world.cluster.claim(self.REF, "run-a/1")
+
+        assert undo.leftover(self.ctx(world)) == ("edits of Deployment dynamo/vllm-decode: our claim is still on it")
+        undo.take_back(self.ctx(world))
+        assert (undo.leftover(self.ctx(world)), content["metadata"]) == (None, {})
+
+    def test_a_value_that_somebody_changed_before_us_refuses_all_edits(self, world, content):
+        undo = RevertEdits.of(world.cluster.read(self.REF), self.EDITS)
+        content["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] = "theirs"
+        act = Act(world.agent, world.cluster, "run-a/1")
+
+        with pytest.raises(TargetRefused):
+            undo.make(act)
+        assert "volumes" not in content["spec"]["template"]["spec"]
+
+    def test_pods_of_our_template_are_a_leftover_until_the_rollout_back_is_over(self, world, content):
+        undo, _ = self.make(world)
+        undo.take_back(self.ctx(world))
+        content["spec"]["replicas"] = 3
+        content["status"] = {"replicas": 4, "updatedReplicas": 2}
+
+        assert undo.leftover(self.ctx(world)) == (
+            "edits of Deployment dynamo/vllm-decode: rolling back: 2 pods of the old template are still there"
+        )
+        content["status"] = {"replicas": 3, "updatedReplicas": 3}
+        assert undo.leftover(self.ctx(world)) is None
+
+
+class TestDeleteCreated:
+    UNDO = SAMPLES["delete_created"]
+
+    def make(self, world, claim="run-a/1"):
+        return self.UNDO.make(Act(world.agent, world.cluster, claim), {"data": {"a": "b"}})
+
+    def ctx(self, world, claim="run-a/1"):
+        return replace(world.undo_context(), claim=claim)
+
+    def test_what_we_made_is_deleted(self, world):
+        before = world.snapshot()
+        made = self.make(world)
+        assert made.content == {"data": {"a": "b"}, "metadata": {"annotations": {CLAIM: "run-a/1"}}}
+        assert self.UNDO.leftover(self.ctx(world)) == "our ConfigMap dynamo/scenario-runner-library is still there"
+
+        told = self.UNDO.take_back(self.ctx(world))
+
+        assert told == "our ConfigMap dynamo/scenario-runner-library was deleted"
+        assert (self.UNDO.leftover(self.ctx(world)), world.snapshot()) == (None, before)
+
+    def test_what_holds_it_is_named(self, world):
+        self.make(world)
+        content = world.cluster.documents["ConfigMap/dynamo/scenario-runner-library"]["content"]
+        content["metadata"]["finalizers"] = ["example.com/keep"]
+
+        assert self.UNDO.leftover(self.ctx(world)) == (
+            "our ConfigMap dynamo/scenario-runner-library is still there, held by example.com/keep"
+        )
+
+    def test_an_object_of_that_name_that_is_not_ours_stays(self, world):
+        self.make(world, "run-b/1")
+        before = world.snapshot()
+
+        assert self.UNDO.take_back(self.ctx(world)) == "our ConfigMap dynamo/scenario-runner-library is not there"
+        assert (self.UNDO.leftover(self.ctx(world)), world.snapshot()) == (None, before)
+
+    def test_names_differ_from_run_to_run_and_are_those_of_the_promise(self):
+        first, second = (DeleteCreated.name_for(run, "cuda") for run in ("run-a", "run-b"))
+
+        assert first != second
+        assert first == DeleteCreated.name_for("run-a", "cuda")
+        assert first.startswith("scenario-runner-cuda-")
 
 
 class Racing:

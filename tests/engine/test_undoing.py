@@ -123,7 +123,7 @@ def test_a_value_that_somebody_else_changed_is_left_with_the_three_values(world)
 
     assert report.undo[0].detail == (
         "edits of Deployment dynamo/vllm-decode: spec.template.spec.containers.name=main.env.name=MODEL.value "
-        "is 'theirs', was 'tiny', became 'big'"
+        "is 'theirs', was 'tiny', became 'big'; remove its annotation scenario-runner/claim if it shall stay like that"
     )
     assert report.verdict.exit_code == 4
 

@@ -1,6 +1,7 @@
 """
-The exhaustive kill matrix: a drill of several changes dies by SIGKILL before and after each write of its journal and
-each act, and what it left is taken back from its folder alone.
+The exhaustive kill matrix: a drill of several changes dies by SIGKILL before and after each write of its journal, each
+write of its claim in the cluster and each act, and what it left is taken back from its folder alone, or from another
+machine by what the cluster remembers.
 
 The world is a file, each life is a fork of this warm process: a point costs milliseconds.
 """
@@ -15,12 +16,16 @@ from pathlib import Path
 import pytest
 
 from scenario_runner.core.undo import UNDOS
-from scenario_runner.engine import claim, recover
+from scenario_runner.engine import claim, cluster_claim, leases, recover
 from scenario_runner.engine.appending import Disk
-from scenario_runner.engine.run_card import RunCard
+from scenario_runner.engine.copies import is_open
+from scenario_runner.engine.recover import Reach, Recovery
+from scenario_runner.engine.run_card import RunCard, Scope
 from scenario_runner.errors import Orphaned, Refused
-from tests.engine.kinds import Claim, Inject, Pause, Retouch, TakeBack
-from tests.fakes import FakeWorld, plan_of, planned
+from tests.engine.kinds import Claim, Furnish, Inject, Pause, Retouch, TakeBack
+from tests.fakes import FakeBeats, FakeWorld, plan_of, planned
+
+pytestmark = pytest.mark.timeout(180)  # hundreds of processes, on a machine that may be busy
 
 IDENTITY = "11111111-2222-3333-4444-555555555555"
 DRILL = plan_of(
@@ -29,6 +34,7 @@ DRILL = plan_of(
     planned(Inject(xid=48, node="gpu-2"), "second", scope=("group",)),
     Pause(),
     TakeBack(),
+    Furnish(),
     planned(Retouch(value="bigger"), "third"),
     Claim(),
 )
@@ -103,18 +109,30 @@ class Place:
     def run(self, death: Death) -> None:
         held = claim.take(self.state, self.run_dir, card("run-1"), UNDOS, death.disk())
         world = FakeWorld(self.run_dir, self.kept, journal=held.journal)
-        world.agent.crashing = world.cluster.crashing = death.around
+        world.agent.crashing = world.cluster.crashing = world.claims.crashing = death.around
+        hold = cluster_claim.take(world.seat(), card("run-1"))
+        world.claim = hold
         world.run(DRILL)
+        hold.release(held.journal.promises)
         held.release()
         death.point()
 
-    def recover(self, death: Death | None = None) -> recover.Recovery:
+    def recover(self, death: Death | None = None) -> Recovery:
+        disk = death.disk() if death else None
+        return recover.recover(self.run_dir, self.state, self.reach(death), UNDOS, disk)
+
+    def recover_from_afar(self, death: Death | None = None) -> Recovery:
+        """On another machine, which has neither the folder of the run nor our state."""
+        reach = self.reach(death)
+        assert reach.seat is not None
+        return recover.recover_copy(recover.look_copy(reach.seat, "run-1"), reach)
+
+    def reach(self, death: Death | None = None) -> Reach:
         world = self.world()
         if death is not None:
-            world.agent.crashing = world.cluster.crashing = death.around
-        reach = recover.Reach(world.undo_clock, world.agent, world.cluster)
-        disk = death.disk() if death else None
-        return recover.recover(self.run_dir, self.state, reach, UNDOS, disk)
+            world.agent.crashing = world.cluster.crashing = world.claims.crashing = death.around
+        seat, beats = world.seat("rescue"), FakeBeats(world.time)
+        return Reach(world.undo_clock, world.agent, world.cluster, seat, takeover=True, beats=beats)
 
     def world(self) -> FakeWorld:
         spare = self.state.parent / "spare"
@@ -125,12 +143,20 @@ class Place:
         number = len(list(self.state.parent.glob("reports/*"))) + 1
         claim.take(self.state, self.run_dir.parent / f"next-{number}", card(f"next-{number}"), UNDOS).release()
 
+    def next_run_from_afar(self) -> None:
+        seat = self.world().seat("rescue")
+        leases.refuse_orphans(seat)
+        cluster_claim.take(seat, card("next")).release(())
+
 
 _NO_JOURNAL = object()
 
 
 def card(run_id: str) -> RunCard:
-    return RunCard(run_id, "drill", "drill.yaml", "0" * 64, IDENTITY, "a fake", "", "", "", ("gpu-1", "gpu-2"))
+    scope = Scope(("dynamo",), ("uid-vllm-decode",))
+    return RunCard(
+        run_id, "drill", "drill.yaml", "0" * 64, IDENTITY, "a fake", "", "", "", ("gpu-1", "gpu-2"), scope=scope
+    )
 
 
 def open_promises(place: Place) -> int:
@@ -148,7 +174,7 @@ def test_whenever_a_run_is_killed_everything_is_taken_back_from_its_folder(tmp_p
         if survived:
             break
         _check(place, calm, number)
-    assert number > 60, "the matrix shrank: are there still points to die at?"
+    assert number > 100, "the matrix shrank: are there still points to die at?"
     assert place.world().snapshot() == calm
 
 
@@ -167,6 +193,43 @@ def _check(place: Place, calm: dict[str, object], number: int) -> None:
     place.next_run()
 
 
+def test_whenever_a_run_is_killed_everything_is_taken_back_from_another_machine(tmp_path):
+    """Neither its folder nor its state is there: what the cluster remembers must be enough."""
+    calm = Place(tmp_path / "calm").world().snapshot()
+    orphans = 0
+    for number in range(10_000):
+        place = Place(tmp_path / f"{number:03d}")
+        survived = live(lambda place=place, number=number: place.run(Death(number)))
+        copy = place.world().claims.copy("run-1")
+        if copy is not None and is_open(copy, UNDOS):
+            orphans += 1
+            with pytest.raises(Orphaned, match=r"as the cluster remembers: type `scenario-runner recover run-1` first"):
+                place.next_run_from_afar()
+            result = place.recover_from_afar()
+            assert {one.outcome for one in result.undo} == {"kept"}, f"point {number}"
+            assert (result.bad, place.world().claims.raw) == ((), {}), f"point {number}"
+        assert place.world().snapshot() == calm, f"point {number}"
+        place.next_run_from_afar()
+        if survived:
+            break
+    assert orphans > 60, "the matrix shrank: are there still points to die at?"
+
+
+def test_whenever_a_recovery_from_another_machine_is_killed_the_next_one_finishes_it(tmp_path):
+    calm = Place(tmp_path / "calm").world().snapshot()
+    for number in range(10_000):
+        place = Place(tmp_path / f"{number:03d}")
+        assert not live(lambda place=place: place.run(Death(_IN_THE_MIDDLE)))
+        survived = live(lambda place=place, number=number: _recover_from_afar(place, number))
+        if not survived and place.world().claims.copy("run-1") is not None:
+            place.recover_from_afar()
+        assert place.world().snapshot() == calm, f"point {number}"
+        place.next_run_from_afar()
+        if survived:
+            break
+    assert number > 10
+
+
 def test_whenever_a_recovery_is_killed_the_next_one_finishes_it(tmp_path):
     calm = Place(tmp_path / "calm").world().snapshot()
     for number in range(10_000):
@@ -183,8 +246,12 @@ def test_whenever_a_recovery_is_killed_the_next_one_finishes_it(tmp_path):
     assert number > 10
 
 
-_IN_THE_MIDDLE = 29  # a point at which several changes are made and none is taken back
+_IN_THE_MIDDLE = 45  # a point at which several changes are made and none is taken back
 
 
 def _recover(place: Place, number: int) -> None:
     place.recover(Death(number))
+
+
+def _recover_from_afar(place: Place, number: int) -> None:
+    place.recover_from_afar(Death(number))

@@ -5,8 +5,9 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from scenario_runner.core.edits import CLAIM_PATH, claim_of, emptied, leaf, missing_parents
+from scenario_runner.core.edits import CLAIM, CLAIM_PATH, claim_of, edited, emptied, leaf, missing_parents
 from scenario_runner.core.ports import Document, Edit, ObjectRef
+from scenario_runner.core.rollouts import unfinished
 from scenario_runner.core.step import Act, Undo, UndoContext, UndoPhase
 from scenario_runner.errors import TargetRefused, TargetUnreachable
 
@@ -27,8 +28,8 @@ class RevertEdits(Undo):
     """
     Set each leaf that still has our value back to what it was, and take our claim off, in one request.
 
-    A leaf with a third value is left, with all three told. An object that is gone, has another uid or carries the
-    claim of somebody else has nothing of ours any more. Of LD_PRELOAD only our own element is taken out.
+    A leaf with a third value is left, with all three told, and so is the claim. An object that is gone, has another
+    uid or does not carry our claim has nothing of ours. Of LD_PRELOAD only our own element is taken out.
     """
 
     phase: ClassVar[UndoPhase] = UndoPhase.TEMPLATES
@@ -83,11 +84,9 @@ class RevertEdits(Undo):
 
     def leftover(self, ctx: UndoContext) -> str | None:
         document = self._read(ctx)
-        if document is None or _is_foreign(document, ctx.claim):
+        if document is None:
             return None
-        left = [text for text in (_left(document, edit) for edit in self.edits) if text]
-        if not left and ctx.claim and claim_of(document.content) == ctx.claim:
-            left = ["our claim is still on it"]
+        left = self._left(document, ctx.claim)
         return f"{self.subject()}: " + "; ".join(left) if left else None
 
     def subject(self) -> str:
@@ -104,12 +103,27 @@ class RevertEdits(Undo):
         return None if document is None or document.ref.uid != self.uid else document
 
     def _backward(self, document: Document, claim: str) -> list[Edit]:
-        if _is_foreign(document, claim):
+        if claim_of(document.content) != claim:
             return []
         back = [edit for edit in (_backward(document, one) for one in self.edits) if edit is not None]
-        if claim and claim_of(document.content) == claim:
+        after = edited(document.content, back)
+        if claim and not any(_left(after, one) for one in self.edits):
             back.append(Edit(CLAIM_PATH, claim, None))
         return emptied(document.content, back, self.made) if back else []
+
+    def _left(self, document: Document, claim: str) -> list[str]:
+        found = claim_of(document.content)
+        if found == claim:
+            left = [text for text in (_left(document.content, edit) for edit in self.edits) if text]
+            if left and claim:
+                left.append(f"remove its annotation {CLAIM} if it shall stay like that")
+            elif claim:
+                left.append("our claim is still on it")
+        else:
+            left = [] if found else [text for text in (_unclaimed(document, edit) for edit in self.edits) if text]
+        if not left and (lacks := unfinished(document)):
+            left.append(f"rolling back: {lacks}")
+        return left
 
     def _bolt(self, document: Document, ctx: UndoContext) -> None:
         """
@@ -126,12 +140,6 @@ class RevertEdits(Undo):
         ctx.cluster.edit(on.ref, on.resource_version, tuple(off))
 
 
-def _is_foreign(document: Document, claim: str) -> bool:
-    """Whether another promise has the object now: whatever stands there is its own."""
-    found = claim_of(document.content)
-    return bool(claim and found) and found != claim
-
-
 def _backward(document: Document, edit: SavedEdit) -> Edit | None:
     now = leaf(document.content, edit.path)
     if _is_preload(edit.path):
@@ -140,8 +148,15 @@ def _backward(document: Document, edit: SavedEdit) -> Edit | None:
     return Edit(edit.path, edit.became, edit.was) if now == edit.became != edit.was else None
 
 
-def _left(document: Document, edit: SavedEdit) -> str | None:
-    now = leaf(document.content, edit.path)
+def _unclaimed(document: Document, edit: SavedEdit) -> str | None:
+    """Our claim and our values come and go together: whoever took off the claim alone must look at the values."""
+    if _backward(document, edit) is None:
+        return None
+    return f"{'.'.join(edit.path)} still is what we made of it, but somebody took our claim off: was {edit.was!r}"
+
+
+def _left(content: Mapping[str, Any], edit: SavedEdit) -> str | None:
+    now = leaf(content, edit.path)
     if now == edit.was or (_is_preload(edit.path) and _without_ours(now, edit) == now):
         return None
     return f"{'.'.join(edit.path)} is {now!r}, was {edit.was!r}, became {edit.became!r}"
