@@ -55,6 +55,7 @@ uint64_t carry_out(const struct active_rule *one, struct call *call)
 {
   int32_t code = is_nvml(call) ? one->rule.nvml_code : one->rule.code;
   int mode = one->rule.mode;
+  if (!code && mode != MODE_DELAY && mode != MODE_HANG) return 0; /* the rule means the other library's calls */
   if (mode == MODE_ASYNC && call->facts.class == CLASS_LAUNCH && device_of(call) >= 0) return start_async(one, call);
   record_hit(one->state, call, code);
   if (mode == MODE_DELAY) return delay(one, code);

@@ -75,11 +75,20 @@ static uint64_t answer_of_sticky(struct call *call)
   return answer;
 }
 
+static uint32_t armed(void)
+{
+  return atomic_load_explicit(&armed_word, memory_order_acquire);
+}
+
+int is_class_armed(int class)
+{
+  return armed() & ARMED_BY_RULES && active_rules()->classes >> class & 1;
+}
+
 static int concerns_anybody(int class)
 {
-  uint32_t armed = atomic_load_explicit(&armed_word, memory_order_acquire);
   if (class == CLASS_META || class == CLASS_NVML_META) return 0;
-  return armed & ARMED_BY_STICKY || (armed & ARMED_BY_RULES && active_rules()->classes >> class & 1);
+  return armed() & ARMED_BY_STICKY || is_class_armed(class);
 }
 
 uint64_t decide(struct call call)

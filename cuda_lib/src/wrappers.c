@@ -35,7 +35,7 @@ EXPORT int cuInit(unsigned flags)
   int result = real(flags);
   if (result != 0) return result;
   start_watching();
-  int device = only_device();
+  int device = is_class_armed(CLASS_INIT) ? only_device() : NO_DEVICE;
   if (device != NO_DEVICE) answer = decide_about(SLOT_cuInit, arguments, device);
   return answer ? (int)answer : result;
 }

@@ -1,0 +1,165 @@
+"""Threads, forks, crashes, other preloaded libraries, and who is told about hits."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fault_agent import cuda_hits
+from fault_agent.cuda_control import GpuOrdinal, Mode
+from tests.cuda_lib.node import UUIDS, rule
+
+
+def test_four_threads_half_of_them_on_the_gpu_fail_in_exactly_half_of_their_calls(node):
+    node.arm(rule("sync", gpu=GpuOrdinal(1)))
+    assert node.do("init dev:0 threads:100000") == "init=0 dev:0=0 threads:100000=200000 of 400000"
+    assert [(hit.calls, hit.hits) for hit in node.hits()] == [(200_000, 200_000)]
+
+
+def test_limits_are_exact_among_threads(node):
+    node.arm(rule("sync", after_calls=1000, max_hits=12_345))
+    assert node.do("init dev:0 threads:10000") == "init=0 dev:0=0 threads:10000=12345 of 40000"
+
+
+def test_a_forked_child_is_hit_and_counts_for_itself(node):
+    node.arm(rule("launch"))
+    answers = node.do("init dev:0 launch launch child child:1")
+    assert answers == "init=0 dev:0=0 launch=719 launch=719 child=719 child:1=719"
+    parent, *children = node.records()
+    assert [hit.hits for hit in parent.hits] == [2]
+    assert [(child.parent_pid, [hit.hits for hit in child.hits]) for child in children] == [(parent.pid, [1])] * 2
+
+
+def test_a_sticky_error_is_inherited_by_a_fork(node):
+    node.arm(rule("launch", Mode.STICKY, 700, max_hits=1))
+    assert node.do("init dev:0 launch child launch") == "init=0 dev:0=0 launch=700 child=700 launch=700"
+
+
+def test_a_process_that_dies_of_its_first_hit_has_told_of_it(node):
+    node.arm(rule("sync"))
+    node.run(node.steps, "init", "dev:0", "sync", "die", code=-signal.SIGABRT)
+    (hit,) = node.hits()
+    assert (hit.hits, hit.code, hit.gpu_uuid) == (1, 719, UUIDS[0])
+
+
+def test_a_process_that_is_killed_has_told_of_its_hits(node):
+    node.arm(rule("sync"))
+    client = node.start("init dev:0 syncs:10 pause")
+    assert client.until_paused() == "init=0 dev:0=0 syncs:10=10"
+    client.kill()
+    assert [hit.hits for hit in node.hits()] == [10]
+
+
+def test_a_record_says_whose_it_is(node):
+    node.arm(rule("sync"))
+    client = node.start("init dev:0 sync pause", SCENARIO_RUNNER_CUDA_OWNER="dynamo/vllm-decode-0/main")
+    client.until_paused()
+    (record,) = node.records()
+    namespace = str(Path("/proc/self/ns/pid").readlink())
+    assert record.owner == "dynamo/vllm-decode-0/main"
+    assert record.process == "steps"
+    assert record.parent_pid == os.getpid()
+    assert f"pid:[{record.pid_namespace}]" == namespace
+    assert record.pid in children_of(os.getpid())
+    client.go_on()
+    client.finish()
+
+
+def children_of(pid):
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=True)
+    return [int(word) for word in listed.stdout.split()]
+
+
+def test_without_a_hits_directory_one_line_on_stderr_tells(node, tmp_path):
+    node.arm(rule("sync"), rule("launch", code=700, fault="g"))
+    out = node.do("init dev:0 sync sync launch", SCENARIO_RUNNER_CUDA_HITS=None)
+    assert out.count("scenario-runner: injected CUDA fault f hit process") == 1
+    assert out.count("in cuCtxSynchronize, code 719") == 1
+    assert out.count("scenario-runner: injected CUDA fault g hit process") == 1
+    assert out.count("in cuLaunchKernel, code 700") == 1
+    assert "injected CUDA fault f" in node.do("init dev:0 sync", SCENARIO_RUNNER_CUDA_HITS=str(tmp_path / "nowhere"))
+
+
+def test_a_link_in_the_hits_directory_is_not_followed(node, tmp_path):
+    """Somebody who knows the pid in advance could have the program write into a file of its own."""
+    node.arm(rule("sync"))
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    client = node.start("init dev:0 pause sync")
+    client.until_paused()
+    (pid,) = [pid for pid in children_of(os.getpid()) if "steps" in comm(pid)]
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    namespace = str(Path("/proc/self/ns/pid").readlink())[5:-1]
+    (node.hits_directory / f"{namespace}-{pid}-{ticks}.hits").symlink_to(victim)
+    client.go_on()
+    assert client.finish() == "sync=719"
+    assert victim.read_text() == "precious"
+    assert cuda_hits.read_hits(node.hits_directory).processes == ()
+
+
+def comm(pid):
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def test_a_program_that_is_linked_with_a_library_that_starts_cuda_in_its_constructor_is_hit_there(node, compiled):
+    starts = compiled("libstarts.so", "constructor.c", flags=("-shared", "-fPIC", f"-L{node.built.stub}", "-lcuda"))
+    flags = (str(starts), f"-L{node.built.stub}", "-lcuda")
+    program = compiled("constructed", "constructed.c", flags=flags)
+    node.arm(rule("init", code=802))
+    assert node.run(program) == "constructor: cuInit=802 main: cuInit=802 (42)"
+
+
+@pytest.fixture(scope="module")
+def hello(compiled):
+    return compiled("hello", "hello.c")
+
+
+def test_rtld_next_goes_on_finding_the_next_one(node, compiled, hello):
+    shared = ("-shared", "-fPIC", "-ldl", "-w")
+    outer = compiled("outer.so", "next_puts.c", flags=(*shared, '-DWHO="outer"'))
+    inner = compiled("inner.so", "next_puts.c", flags=(*shared, '-DWHO="inner"'))
+    for order in (
+        (node.built.library, outer, inner),
+        (outer, node.built.library, inner),
+        (outer, inner, node.built.library),
+    ):
+        assert node.run(hello, LD_PRELOAD=":".join(map(str, order))) == "outer inner hello"
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["ours before", "ours after"])
+def test_another_library_that_takes_dlsym_over_keeps_being_asked(node, compiled, is_first):
+    other = compiled("chained.so", "chained_dlsym.c", flags=("-shared", "-fPIC", "-ldl", "-w"))
+    order = [node.built.library, other] if is_first else [other, node.built.library]
+    node.arm(rule("alloc"))
+    answers = node.do("init dev:0 alloc", LD_PRELOAD=":".join(map(str, order)))
+    assert answers == "init=0 dev:0=0 alloc=719 the other dlsym was asked"
+
+
+def test_a_program_without_a_driver_learns_so(node, compiled):
+    program = compiled("probe", "probe.c", flags=("-ldl", "-w"))
+    without_us = node.run(program, LD_PRELOAD=None)
+    assert without_us == (
+        "default cuInit: not found, with an error default cuNoSuchThing: not found, with an error "
+        "program cuInit: not found, with an error default puts: found next puts: found errno 77"
+    )
+    assert node.run(program) == without_us
+    assert node.run(program, "driver") == node.run(program, "driver", LD_PRELOAD=None)
+
+
+def test_a_program_that_has_more_rights_than_its_caller_is_left_alone(node, compiled):
+    """The loader drops LD_PRELOAD there; what it does not drop (/etc/ld.so.preload) is disabled by the library."""
+    program = compiled("set_group", "set_group.c")
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a program to another group")
+    os.chown(program, 0, 12345)
+    program.chmod(0o2755)
+    assert node.run(program) in ("secure=1 preload=dropped", "secure=1 preload=kept")
+
+
+def test_a_missing_library_is_a_warning_and_nothing_more(node, hello, tmp_path):
+    assert node.run(hello, LD_PRELOAD=str(tmp_path / "gone.so")).endswith("ignored. hello")
