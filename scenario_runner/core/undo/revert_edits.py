@@ -79,6 +79,8 @@ class RevertEdits(Undo):
                     raise
             else:
                 values = sum(edit.path != CLAIM_PATH and edit.path not in self.made for edit in back)
+                if values == 0:  # only the claim had come so far
+                    return f"{self.subject()} has nothing of ours"
                 return f"{self.subject()} is as it was: {values} of {len(self.edits)} values set back"
         raise TargetUnreachable(f"{self.subject()} changed under our hands {_TRIES} times")
 
