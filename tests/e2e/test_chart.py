@@ -1,121 +1,20 @@
 """The agent's chart on a real cluster, installed, upgraded and removed by the real helm as users do it."""
 
-import base64
 import json
 import re
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from tests.deploy.charts import AGENT_CHART, MANIFESTS
+from tests.deploy.charts import MANIFESTS
+from tests.e2e.chart import RELEASE, Release, inject, is_acknowledged, recover, release, until_ready
 from tests.e2e.cluster import Cluster
 from tests.e2e.image import AGENT_IMAGE
-from tests.e2e.place import Trouble
-from tests.e2e.running import try_to_run, wait_for
+from tests.e2e.running import wait_for
 
 Json = Any
-
-RELEASE = "test-fault-agent"  # not the one that somebody may use in the same cluster
-
-
-@dataclass(frozen=True)
-class Release:
-    """One installation of the chart in a namespace of its own, with a folder of its own on every node's disk."""
-
-    cluster: Cluster
-    namespace: str
-    folder: Path
-    values: Json = field(default_factory=dict)
-
-    def install(self) -> None:
-        self.cluster.helm("install", RELEASE, str(AGENT_CHART), "--create-namespace", *self._options())
-        self.wait()
-
-    def upgrade(self, **node: Any) -> None:
-        """With other values for the nodes."""
-        self.cluster.helm("upgrade", RELEASE, str(AGENT_CHART), *self._options(**node))
-        self.wait()
-
-    def wait(self) -> None:
-        for workload in (f"daemonset/{RELEASE}-node", f"deployment/{RELEASE}-gateway"):
-            self.kubectl("rollout", "status", workload, "--timeout=120s")
-
-    def uninstall(self, *options: str) -> subprocess.CompletedProcess[str]:
-        command = ["uninstall", RELEASE, f"--namespace={self.namespace}", "--wait", "--timeout=120s", *options]
-        return try_to_run(self.cluster.helm_path, f"--kubeconfig={self.cluster.kubeconfig}", *command)
-
-    def remove(self) -> None:
-        """Whatever is left of it, whatever happened."""
-        self.uninstall("--no-hooks")
-        self.cluster.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=120s")
-
-    def kubectl(self, *arguments: str) -> str:
-        return self.cluster.kubectl(f"--namespace={self.namespace}", *arguments)
-
-    def get(self, *arguments: str) -> Json:
-        return self.cluster.get(f"--namespace={self.namespace}", *arguments)
-
-    def pods(self, component: str) -> dict[str, Json]:
-        """Node name -> the pod there that is not going."""
-        found = self.get("pods", f"--selector=app.kubernetes.io/component={component}")["items"]
-        return {pod["spec"]["nodeName"]: pod for pod in found if "deletionTimestamp" not in pod["metadata"]}
-
-    def secret(self, name: str) -> dict[str, bytes]:
-        data = self.get("secret", f"{RELEASE}-{name}")["data"]
-        return {key: base64.b64decode(value) for key, value in data.items()}
-
-    @contextmanager
-    def gateway(self) -> Iterator[httpx.Client]:
-        """The API behind the Service, verified by the chart's own authority."""
-        authority = self.folder / "ca.crt"
-        authority.write_bytes(self.secret("tls")["ca.crt"])
-        token = self.secret("token")["token"].decode()
-        command = [
-            self.cluster.kubectl_path,
-            f"--kubeconfig={self.cluster.kubeconfig}",
-            f"--namespace={self.namespace}",
-        ]
-        command += ["port-forward", f"service/{RELEASE}", ":8443"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forward:
-            try:
-                assert forward.stdout is not None
-                opened = re.match(r"Forwarding from 127\.0\.0\.1:(\d+)", forward.stdout.readline())
-                assert opened is not None
-                url, headers = f"https://localhost:{opened.group(1)}", {"Authorization": f"Bearer {token}"}
-                with httpx.Client(base_url=url, headers=headers, timeout=20, verify=str(authority)) as client:
-                    yield client
-            finally:
-                forward.terminate()
-
-    def _options(self, **node: Any) -> list[str]:
-        file = self.folder / "values.json"
-        values = {**self.values, "node": {**self.values["node"], **node}}
-        file.write_text(json.dumps(values))
-        return [f"--namespace={self.namespace}", f"--values={file}"]
-
-
-def release(cluster: Cluster, namespace: str, folder: Path) -> Release:
-    """Every node of the cluster may be a victim, so the gateways have nowhere else to go."""
-    repository, _, tag = AGENT_IMAGE.rpartition(":")
-    inventory = {
-        node: [{"index": gpu.index, "minor": gpu.index, "uuid": gpu.uuid, "pci": gpu.pci} for gpu in cluster.gpus(node)]
-        for node in cluster.nodes
-    }
-    disk = f"/var/lib/{namespace}-{time.time_ns():x}"
-    values = {
-        "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
-        "node": {"inventory": inventory, "stateDir": f"{disk}/state", "cudaDir": f"{disk}/cuda"},
-        "gateway": {"awayFrom": {"mode": "preferred"}},
-        "uninstall": {"within": 60},
-    }
-    return Release(cluster, namespace, folder, values)
 
 
 @pytest.fixture(scope="module")
@@ -128,31 +27,6 @@ def installed(real_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -
         yield made
     finally:
         made.remove()
-
-
-def inject(gateway: httpx.Client, node: str, key: str) -> Json:
-    body = {"node_name": node, "gpu_id": 0}
-    answer = gateway.post("/api/v1/faults/gpu/inject/xid-79", json=body, headers={"Idempotency-Key": key})
-    assert answer.status_code == 201, answer.text
-    return answer.json()
-
-
-def recover(gateway: httpx.Client, fault: Json) -> Json:
-    answer = gateway.post(f"/api/v1/faults/{fault['fault_id']}/recover")
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def until_ready(gateway: httpx.Client) -> Json:
-    """Once all nodes answer: the gateway learns of new pods a moment later."""
-    wait_for("the gateway answers for all nodes", 30, lambda: gateway.get("/readyz").status_code == 200)
-    return gateway.get("/readyz").json()
-
-
-def kernel_lines(since: int) -> list[str]:
-    """This machine's kernel log from a record on; all nodes share it."""
-    text = try_to_run("dmesg").stdout
-    return text.splitlines()[since:]
 
 
 def test_the_gateway_answers_for_every_node(installed: Release) -> None:
@@ -206,17 +80,13 @@ def holder() -> Json:
 
 
 def test_a_fault_is_written_through_the_service_and_taken_back(installed: Release) -> None:
-    before = len(kernel_lines(0))
     with installed.gateway() as gateway:
         until_ready(gateway)
         fault = inject(gateway, "gpu-1", "round-trip")
         assert (fault["status"], fault["evidence"]["kernel_log"]) == ("active", "real")
-        recovered = recover(gateway, fault)
-    assert recovered["status"] == "recovered"
-    written = kernel_lines(before)
-    assert sum(line.endswith("GPU has fallen off the bus. gpu-1~round-trip") for line in written) == 1
-    acknowledged = f"nvsentinel-gpu-reset: GPU reset executed: {fault['target']['gpu_uuid']}, success: true"
-    assert sum(line.endswith(acknowledged) for line in written) == 1
+        assert not is_acknowledged(fault)
+        assert recover(gateway, fault)["status"] == "recovered"
+    assert is_acknowledged(fault)
 
 
 def test_the_service_is_reached_by_its_name_inside_the_cluster_and_by_nobody_without_the_token(
@@ -284,6 +154,34 @@ def test_an_agent_stays_on_a_node_that_is_drained(installed: Release) -> None:
         installed.cluster.kubectl("uncordon", "gpu-3")
 
 
+def test_a_fault_outlives_the_kubelet(installed: Release) -> None:
+    with installed.gateway() as gateway:
+        fault = inject(gateway, "gpu-2", "kubelet")
+        installed.cluster.kill("gpu-2", "kubelet")
+        try:
+            assert gateway.get(f"/api/v1/faults/{fault['fault_id']}").json() == fault
+        finally:
+            installed.cluster.start("gpu-2", "kubelet")
+        installed.cluster.wait_until_ready("gpu-2")
+        until_ready(gateway)
+        assert gateway.get(f"/api/v1/faults/{fault['fault_id']}").json() == fault
+        assert recover(gateway, fault)["status"] == "recovered"
+
+
+def test_a_reboot_of_the_node_ends_its_faults(installed: Release) -> None:
+    with installed.gateway() as gateway:
+        fault = inject(gateway, "gpu-3", "reboot")
+    installed.cluster.power_off("gpu-3")
+    installed.cluster.power_on("gpu-3")
+    installed.cluster.wait_until_ready("gpu-3")
+    installed.wait()
+    with installed.gateway() as gateway:
+        until_ready(gateway)
+        ended = gateway.get(f"/api/v1/faults/{fault['fault_id']}").json()
+        assert (ended["status"], ended["acknowledgement"]) == ("rebooted", None)
+        assert gateway.get("/api/v1/faults?active_only=true").json() == {"faults": [], "unreachable": []}
+
+
 def test_an_upgrade_without_a_change_restarts_nothing(installed: Release) -> None:
     before = {pod["metadata"]["uid"] for kind in ("node", "gateway") for pod in installed.pods(kind).values()}
     installed.upgrade()
@@ -292,13 +190,13 @@ def test_an_upgrade_without_a_change_restarts_nothing(installed: Release) -> Non
 
 
 def test_an_upgrade_keeps_the_faults_the_token_and_the_certificate(installed: Release) -> None:
-    secrets = installed.secret("token"), installed.secret("tls")
+    kept = installed.secret("token"), installed.secret("tls")
     with installed.gateway() as gateway:
         faults = {node: inject(gateway, node, "upgrade") for node in installed.cluster.nodes}
         before = {pod["metadata"]["uid"] for pod in installed.pods("node").values()}
         installed.upgrade(maxActive=3)
         assert not before & {pod["metadata"]["uid"] for pod in installed.pods("node").values()}
-        assert (installed.secret("token"), installed.secret("tls")) == secrets
+        assert (installed.secret("token"), installed.secret("tls")) == kept
         until_ready(gateway)
         for node, fault in faults.items():
             assert gateway.get(f"/api/v1/faults/{fault['fault_id']}").json() == fault, node
@@ -340,12 +238,9 @@ def test_uninstalling_recovers_every_fault_and_leaves_nothing(installed: Release
     with installed.gateway() as gateway:
         until_ready(gateway)
         faults = [inject(gateway, node, "uninstall") for node in installed.cluster.nodes]
-    before = len(kernel_lines(0))
     done = installed.uninstall()
     assert done.returncode == 0, done.stderr
-    written = kernel_lines(before)
-    for fault in faults:
-        assert any(line.endswith(f"{fault['target']['gpu_uuid']}, success: true") for line in written), fault
+    assert all(is_acknowledged(fault) for fault in faults)
     wait_for("all pods are gone", 60, lambda: not installed.get("pods")["items"])
     kinds = "daemonsets,deployments,jobs,services,networkpolicies,poddisruptionbudgets,roles,rolebindings,secrets"
     assert installed.get(kinds)["items"] == []
@@ -356,24 +251,16 @@ def test_uninstalling_recovers_every_fault_and_leaves_nothing(installed: Release
 
 
 def test_uninstalling_stops_at_a_real_fault_and_says_so(installed: Release) -> None:
-    other = release(installed.cluster, installed.namespace, installed.folder)
-    installed.remove()
-    try:
-        other.install()
-        with other.gateway() as gateway:
-            until_ready(gateway)
-            fault = inject(gateway, "gpu-1", "blocked")
-            Path("/dev/kmsg").write_text(f"NVRM: Xid (PCI:{fault['target']['pci']}): 48, pid=1, a real one\n")
-            done = other.uninstall()
-            assert done.returncode != 0
-            assert "BackoffLimitExceeded" in done.stderr
-            assert gateway.get(f"/api/v1/faults/{fault['fault_id']}").json()["status"] == "blocked"
-        said = other.kubectl("logs", f"job/{RELEASE}-recover").splitlines()
-        assert said[0].startswith("gpu-1~blocked is blocked: ")
-        assert said[-1].startswith("Something is left, so the agents stay.")
-        assert set(other.pods("node")) == set(other.cluster.nodes)
-        assert other.uninstall("--no-hooks").returncode == 0
-    finally:
-        other.remove()
-    with pytest.raises(Trouble):
-        other.get("namespace", other.namespace)
+    with installed.gateway() as gateway:
+        until_ready(gateway)
+        fault = inject(gateway, "gpu-1", "blocked")
+        Path("/dev/kmsg").write_text(f"NVRM: Xid (PCI:{fault['target']['pci']}): 48, pid=1, a real one\n")
+        done = installed.uninstall()
+        assert done.returncode != 0
+        assert "BackoffLimitExceeded" in done.stderr
+        assert gateway.get(f"/api/v1/faults/{fault['fault_id']}").json()["status"] == "blocked"
+    said = installed.kubectl("logs", f"job/{RELEASE}-recover").splitlines()
+    assert said[0].startswith(f"{fault['fault_id']} is blocked: ")
+    assert said[-1].startswith("Something is left, so the agents stay.")
+    assert set(installed.pods("node")) == set(installed.cluster.nodes)
+    assert installed.uninstall("--no-hooks").returncode == 0

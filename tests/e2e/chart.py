@@ -1,0 +1,150 @@
+"""The agent's chart installed in the cluster by the real helm, and the API behind its Service."""
+
+import base64
+import json
+import re
+import secrets
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.deploy.charts import AGENT_CHART
+from tests.e2e.cluster import Cluster
+from tests.e2e.image import AGENT_IMAGE
+from tests.e2e.running import try_to_run, wait_for
+
+Json = Any
+
+RELEASE = "test-fault-agent"  # not the one that somebody may use in the same cluster
+
+
+@dataclass(frozen=True)
+class Release:
+    """One installation of the chart in a namespace of its own, with a folder of its own on every node's disk."""
+
+    cluster: Cluster
+    namespace: str
+    folder: Path
+    values: Json = field(default_factory=dict)
+
+    def install(self) -> None:
+        self.cluster.helm("install", RELEASE, str(AGENT_CHART), "--create-namespace", *self._options())
+        self.wait()
+
+    def upgrade(self, **node: Any) -> None:
+        """With other values for the nodes."""
+        self.cluster.helm("upgrade", RELEASE, str(AGENT_CHART), *self._options(**node))
+        self.wait()
+
+    def wait(self) -> None:
+        for workload in (f"daemonset/{RELEASE}-node", f"deployment/{RELEASE}-gateway"):
+            self.kubectl("rollout", "status", workload, "--timeout=120s")
+
+    def uninstall(self, *options: str) -> subprocess.CompletedProcess[str]:
+        command = ["uninstall", RELEASE, f"--namespace={self.namespace}", "--wait", "--timeout=120s", *options]
+        return try_to_run(self.cluster.helm_path, f"--kubeconfig={self.cluster.kubeconfig}", *command)
+
+    def remove(self) -> None:
+        """Whatever is left of it, whatever happened."""
+        self.uninstall("--no-hooks")
+        self.cluster.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=120s")
+
+    def kubectl(self, *arguments: str) -> str:
+        return self.cluster.kubectl(f"--namespace={self.namespace}", *arguments)
+
+    def get(self, *arguments: str) -> Json:
+        return self.cluster.get(f"--namespace={self.namespace}", *arguments)
+
+    def pods(self, component: str) -> dict[str, Json]:
+        """Node name -> the pod there that is not going."""
+        found = self.get("pods", f"--selector=app.kubernetes.io/component={component}")["items"]
+        return {pod["spec"]["nodeName"]: pod for pod in found if "deletionTimestamp" not in pod["metadata"]}
+
+    def secret(self, name: str) -> dict[str, bytes]:
+        data = self.get("secret", f"{RELEASE}-{name}")["data"]
+        return {key: base64.b64decode(value) for key, value in data.items()}
+
+    @contextmanager
+    def gateway(self) -> Iterator[httpx.Client]:
+        """The API behind the Service, verified by the chart's own authority."""
+        trust = ssl.create_default_context(cadata=self.secret("tls")["ca.crt"].decode())
+        trust.verify_flags |= ssl.VERIFY_X509_STRICT  # which newer Pythons demand
+        token = self.secret("token")["token"].decode()
+        command = [
+            self.cluster.kubectl_path,
+            f"--kubeconfig={self.cluster.kubeconfig}",
+            f"--namespace={self.namespace}",
+        ]
+        command += ["port-forward", f"service/{RELEASE}", ":8443"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forward:
+            try:
+                assert forward.stdout is not None
+                opened = re.match(r"Forwarding from 127\.0\.0\.1:(\d+)", forward.stdout.readline())
+                assert opened is not None
+                url, headers = f"https://localhost:{opened.group(1)}", {"Authorization": f"Bearer {token}"}
+                with httpx.Client(base_url=url, headers=headers, timeout=20, verify=trust) as client:
+                    yield client
+            finally:
+                forward.terminate()
+
+    def _options(self, **node: Any) -> list[str]:
+        file = self.folder / "values.json"
+        values = {**self.values, "node": {**self.values["node"], **node}}
+        file.write_text(json.dumps(values))
+        return [f"--namespace={self.namespace}", f"--values={file}"]
+
+
+def release(cluster: Cluster, namespace: str, folder: Path) -> Release:
+    """Every node of the cluster may be a victim, so the gateways have nowhere else to go."""
+    repository, _, tag = AGENT_IMAGE.rpartition(":")
+    inventory = {
+        node: [{"index": gpu.index, "minor": gpu.index, "uuid": gpu.uuid, "pci": gpu.pci} for gpu in cluster.gpus(node)]
+        for node in cluster.nodes
+    }
+    disk = f"/var/lib/{namespace}-{time.time_ns():x}"
+    values = {
+        "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
+        "node": {"inventory": inventory, "stateDir": f"{disk}/state", "cudaDir": f"{disk}/cuda"},
+        "gateway": {"awayFrom": {"mode": "preferred"}},
+        "uninstall": {"within": 60},
+    }
+    return Release(cluster, namespace, folder, values)
+
+
+def inject(gateway: httpx.Client, node: str, key: str) -> Json:
+    body = {"node_name": node, "gpu_id": 0}
+    name = {"Idempotency-Key": f"{key}-{secrets.token_hex(4)}"}  # the kernel log remembers earlier runs
+    answer = gateway.post("/api/v1/faults/gpu/inject/xid-79", json=body, headers=name)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def recover(gateway: httpx.Client, fault: Json) -> Json:
+    answer = gateway.post(f"/api/v1/faults/{fault['fault_id']}/recover")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def until_ready(gateway: httpx.Client) -> Json:
+    """Once all nodes answer: the gateway learns of new pods a moment later."""
+    wait_for("the gateway answers for all nodes", 30, lambda: gateway.get("/readyz").status_code == 200)
+    return gateway.get("/readyz").json()
+
+
+def kernel_lines_since(fault: Json) -> list[str]:
+    """This machine's kernel log from the fault's own line on, which has to be there once; all nodes share it."""
+    lines = try_to_run("dmesg").stdout.splitlines()
+    (begin,) = (at for at, line in enumerate(lines) if line.endswith(f" {fault['fault_id']}"))
+    return lines[begin:]
+
+
+def is_acknowledged(fault: Json) -> bool:
+    line = f"nvsentinel-gpu-reset: GPU reset executed: {fault['target']['gpu_uuid']}, success: true"
+    return sum(one.endswith(line) for one in kernel_lines_since(fault)) == 1
