@@ -182,17 +182,16 @@ static void begin_own_count(int pid)
     atomic_store(&rule_states[i].nvml_hits, 0);
     atomic_store(&rule_states[i].calls, 0);
     atomic_store(&rule_states[i].first_hit_ns, 0);
+    atomic_store(&rule_states[i].has_first, 0);
   }
 }
 
 static void remember_first(struct rule_state *state, struct call *call, uint64_t now)
 {
-  uint64_t never = 0;
-  uint8_t uuid[16];
-  uuid_of(call, uuid);
-  if (!atomic_compare_exchange_strong(&state->first_hit_ns, &never, now)) return;
-  memcpy(state->first_uuid, uuid, sizeof uuid);
+  if (atomic_exchange(&state->has_first, 1)) return;
+  uuid_of(call, state->first_uuid);
   atomic_store(&state->first_slot, call->slot);
+  atomic_store(&state->first_hit_ns, now);
 }
 
 void record_hit(struct rule_state *state, struct call *call, int32_t code)
@@ -211,6 +210,6 @@ void record_hit(struct rule_state *state, struct call *call, int32_t code)
 /* Once more, for the calls that matched since the last hit. */
 __attribute__((destructor)) static void flush_at_exit(void)
 {
-  if (record.pid == getpid()) atomic_store(&is_dirty, 1);
+  if (atomic_load(&owner) == getpid()) atomic_store(&is_dirty, 1);
   flush_hits();
 }

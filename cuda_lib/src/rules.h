@@ -17,6 +17,7 @@ struct rule_state {
   _Atomic uint64_t calls, admitted; /* that matched; that were let through to `max_hits` */
   _Atomic uint64_t hits, nvml_hits, first_hit_ns, last_hit_ns;
   _Atomic int32_t code;
+  _Atomic int has_first;  /* somebody is writing, or has written, the two below; complete once first_hit_ns is set */
   _Atomic int first_slot; /* function of the first hit */
   uint8_t first_uuid[16]; /* its GPU */
 };
