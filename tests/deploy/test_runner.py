@@ -1,14 +1,23 @@
 """The runner's chart as it is rendered: permissions with their reasons, and jobs that the runner's options accept."""
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
+from scenario_runner.adapters.kubeconfig import IN_CLUSTER
+from scenario_runner.app import preflight
 from scenario_runner.app.agents import NAMESPACE as AGENTS_NAMESPACE
 from scenario_runner.app.agents import SELECTOR
+from scenario_runner.app.backend import Address
 from scenario_runner.cli import run
+from scenario_runner.core.step import Step
+from scenario_runner.core.targets import ChatPrompt, EndpointTarget
+from scenario_runner.steps import STEPS
 from tests.deploy.charts import ROOT, RUNNER_CHART
 from tests.deploy.documents import (
     AGENT_DEFAULTS,
@@ -192,3 +201,49 @@ def test_the_charts_version_is_the_runners() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert (chart["version"], chart["appVersion"]) == (version, version)
     assert {one.raw["image"] for one in RUNNER_PLAIN.containers()} == {f"scenario-runner:{version}"}
+
+
+def asked(agent_url: str, context: str, target: EndpointTarget) -> set[Rule]:
+    """What the runner asks the API server whether it may, before a drill in the namespace `dynamo`."""
+    plan: Any = SimpleNamespace(namespace="dynamo", targets={"web": target}, steps=())
+    address = Address("", context=context, agent_url=agent_url)
+    where: Any = SimpleNamespace(address=address, agent=None)
+    return {
+        (one.namespace, one.verb, one.resource + (f".{one.group}" if one.group else ""))
+        for one in preflight.needs(plan, where)
+    }
+
+
+def without_names(rules: set[Rule]) -> set[Rule]:
+    return {(namespace, verb, resource.partition(" ")[0]) for namespace, verb, resource in rules}
+
+
+def test_a_drill_in_the_cluster_may_exactly_what_it_asks_for() -> None:
+    (container,) = drills(RUNNER_DEFAULTS)
+    url = options(container)["agent"]
+    assert without_names(granted(RUNNER_DEFAULTS)) == asked(url, IN_CLUSTER, EndpointTarget("http://web"))
+
+
+def test_somebody_outside_may_what_the_runner_asks_for_and_find_the_agents() -> None:
+    target = EndpointTarget(
+        "", service="dynamo/web:80", way="api-proxy", chat=ChatPrompt("chat", "auto", "hello", 1, stream=False)
+    )
+    found = {("scenario-runner", "list", "services"), ("scenario-runner", "get", "secrets")}
+    may = {(namespace.replace("models-a", "dynamo"), *rest) for namespace, *rest in granted(RUNNER_EVERYTHING)}
+    may = {rule for rule in may if rule[0] != "default"} | {("default", "create", "events")}
+    assert without_names(may) == asked("", "prod", target) | found
+
+
+def keys(content: Json) -> Iterator[str]:
+    """Every key, however deep."""
+    inner = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    yield from content if isinstance(content, dict) else ()
+    for one in inner:
+        yield from keys(one)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "scenarios").glob("*.yaml")), ids=lambda file: file.stem)
+def test_no_step_of_a_shipped_scenario_needs_more(file: Path) -> None:
+    kinds = set(STEPS) & set(keys(yaml.safe_load(file.read_text())))
+    assert kinds
+    assert [kind for kind in kinds if STEPS[kind].needs is not Step.needs] == [], "the chart has to grant it, too"
