@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.e2e import network, owner
+from tests.e2e import network, owner, watchers
 from tests.e2e.cgroups import Group
 from tests.e2e.place import CLUSTERS, Place, Trouble
 
@@ -16,6 +16,7 @@ def down(place: Place) -> None:
     network.remove(place)
     Group(place.group).remove()
     _remove_folder(place.state)
+    watchers.restore()
     with suppress(OSError):  # others may have clusters too
         CLUSTERS.rmdir()
     if left := leftovers(place):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.e2e import binaries, certificates, ending, image, network, owner, prerequisites
+from tests.e2e import binaries, certificates, ending, image, network, owner, prerequisites, watchers
 from tests.e2e.cgroups import Group
 from tests.e2e.cluster import Cluster
 from tests.e2e.control_plane import API_SERVER, CONTROLLERS, DNS, ETCD, SCHEDULER
@@ -48,6 +48,7 @@ def _since_now(say: Callable[[str], None]) -> Callable[[str], None]:
 def _start(place: Place, base: Base, say: Callable[[str], None]) -> Cluster:
     cluster = Cluster.attach(place.name)
     plane, nodes = cluster.control_plane, cluster.machines
+    watchers.allow()
     place.logs.mkdir()
     Group(place.group).make()
     plane.group.make()
