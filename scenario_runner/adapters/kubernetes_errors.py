@@ -38,7 +38,7 @@ def no_answer(access: Access, error: Exception, timeout: float) -> NoAnswer:
     import urllib3
 
     server = f"the API server at {access.address}"
-    if isinstance(error, urllib3.exceptions.SSLError):
+    if isinstance(error, urllib3.exceptions.SSLError) and not isinstance(_inner(error), ssl.SSLEOFError):
         return NoAnswer(_tls(access, server, error))
     if isinstance(error, urllib3.exceptions.ProxyError):
         proxy = urlsplit(access.proxy)

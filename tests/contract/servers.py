@@ -104,3 +104,24 @@ def resetting() -> Iterator[str]:
 
     with serving(answer) as url:
         yield url
+
+
+@contextmanager
+def hanging_up() -> Iterator[str]:
+    """The URL of a TLS server that ends each connection once the client has said its first words."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+
+        def answer() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:  # closed
+                    return
+                with connection:
+                    connection.recv(65536)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()

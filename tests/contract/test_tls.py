@@ -10,7 +10,7 @@ from scenario_runner.adapters.kubernetes_cluster import KubernetesCluster
 from scenario_runner.errors import TargetRefused, TargetUnreachable
 from tests.contract.authority import Registry, server_context
 from tests.contract.kubeconfigs import at, kubeconfig
-from tests.contract.servers import nobody, serving
+from tests.contract.servers import hanging_up, nobody, serving
 from tests.fakes import FakeClock
 
 HERE = "IP:127.0.0.1"
@@ -88,6 +88,17 @@ def test_a_server_that_speaks_no_tls_is_told(tmp_path, registry):
             assert told(cluster.nodes) == (
                 f"the API server at {secure} does not speak TLS: its address should begin with http://"
             )
+
+
+def test_a_server_that_goes_away_in_the_handshake_is_asked_again(tmp_path, registry):
+    with hanging_up() as url:
+        file = kubeconfig(tmp_path / "config", it=at(url, **{"certificate-authority": str(registry.cert)}))
+        clock = FakeClock()
+        it = KubernetesCluster(select([file], "it"), clock=clock)
+        with closing(it), pytest.raises(TargetUnreachable) as caught:
+            it.nodes()
+    assert str(caught.value).startswith(f"the connection to the API server at {url} broke off (")
+    assert clock.monotonic() > 3
 
 
 def test_a_client_certificate_is_shown(ask, registry, tmp_path):

@@ -153,7 +153,7 @@ def fault(outside: Outside, namespace: Namespace) -> str:
         steps=[
             {"send_requests": {"target": "web", "rate": "4/s"}, "id": "traffic", "background": True},
             {"inject_xid": {"target": "victim", "xid": 79, "expect": "written"}},
-            {"pause": "5s"},
+            {"pause": "8s"},
             {"join": "traffic"},
             {"assert_success": {"load": "traffic", "ratio": "at least 0.99"}},
         ],
@@ -185,7 +185,7 @@ def test_what_a_killed_run_left_is_taken_back_by_recover(outside: Outside, agent
     run_id = next(outside.folder.glob("reports/*")).name
     done = outside.call("recover", "--yes", run_id)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{run_id}: XID 79 on gpu-1: undone: XID 79 on gpu-1 is recovered" in done.stdout
+    assert f"{run_id}: XID 79 on gpu-1: kept: XID 79 on gpu-1 is recovered" in done.stdout
 
 
 def _has_begun(folder: Path) -> bool:
