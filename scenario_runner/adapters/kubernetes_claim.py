@@ -192,6 +192,5 @@ def _reference(about: ObjectRef) -> Json:
     reference = {"apiVersion": about.api_version, "kind": about.kind, "name": about.name}
     if about.namespace:
         reference["namespace"] = about.namespace
-    if about.uid:
-        reference["uid"] = about.uid
-    return reference
+    uid = about.uid or (about.name if about.kind == "Node" else "")  # as kubelets do: `kubectl describe` looks for it
+    return {**reference, "uid": uid} if uid else reference

@@ -145,18 +145,19 @@ class TestKubernetes:
         assert "scenario-runner" in cluster.namespaces()
 
     @pytest.mark.parametrize(
-        ("about", "namespace"),
+        ("about", "uid"),
         [
-            (ObjectRef("v1", "Node", "", "gpu-1"), "default"),
-            (ObjectRef("apps/v1", "Deployment", "default", "web", "uid-web"), "default"),
+            (ObjectRef("v1", "Node", "", "gpu-1"), "gpu-1"),
+            (ObjectRef("apps/v1", "Deployment", "default", "web", "uid-web"), "uid-web"),
+            (ObjectRef("v1", "ConfigMap", "default", "new"), ""),
         ],
     )
-    def test_an_event_stands_with_the_object_that_it_is_about(self, real, cluster, about, namespace):
+    def test_an_event_stands_with_the_object_that_it_is_about(self, real, cluster, about, uid):
         real.announce(about, "FaultDrill", f"changes {about.name}")
-        events = cluster.rest.get(f"/api/v1/namespaces/{namespace}/events")["items"]
+        events = cluster.rest.get("/api/v1/namespaces/default/events")["items"]
         (event,) = [one for one in events if one["message"] == f"changes {about.name}"]
         assert (event["reason"], event["type"], event["source"]) == (
             "FaultDrill", "Normal", {"component": "scenario-runner"},
         )  # fmt: skip
         assert (event["involvedObject"]["kind"], event["involvedObject"]["name"]) == (about.kind, about.name)
-        assert event["involvedObject"].get("uid", "") == about.uid
+        assert event["involvedObject"].get("uid", "") == uid
