@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fault_agent import cuda_control, cuda_hits
-from fault_agent.cuda_control import CallClass, Mode, Rule
+from fault_agent.cuda_control import CallClass, GpuUuid, Mode, Rule
 from fault_agent.cuda_hits import Hit, ProcessHits
 
 UUIDS = tuple(f"GPU-0000000{index}-1415-1617-1819-1a1b1c1d1e1f" for index in range(4))
@@ -70,6 +70,10 @@ class Node:
     def arm(self, *rules, boot_id=None):
         boot = boot_id or Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return cuda_control.write(self.control, rules, boot_id=boot, now_ns=later(0))
+
+    @staticmethod
+    def gpu(index):
+        return GpuUuid(UUIDS[index])
 
     def environment(self, **more):
         """The environment of a pod; a variable given as None is taken out."""

@@ -1,0 +1,90 @@
+"""Other C libraries and processors: under musl nothing may happen, on (emulated) aarch64 the same must."""
+
+import shutil
+
+import pytest
+
+from fault_agent.cuda_control import GpuOrdinal, Mode
+from tests.cuda_lib.conftest import CUDA_LIB, make
+from tests.cuda_lib.node import Built, Node, rule
+
+EVERYTHING_FAILS = "init=0 retain=0 alloc=719 copy=719 launch=719 stream_sync=719 sync=719"
+
+
+def tool(name, package):
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"there is no {name} (Debian: {package})")
+    return found
+
+
+@pytest.mark.parametrize(("name", "source"), [("hello-musl", "hello.c"), ("probe-musl", "probe.c")])
+def test_programs_that_use_musl_run_as_ever(node, compiled, name, source):
+    program = compiled(name, source, compiler=tool("musl-gcc", "musl-tools"), flags=("-w",))
+    node.arm(rule("init sync"))
+    assert node.run(program) == node.run(program, LD_PRELOAD=None)
+
+
+def test_static_programs_run_as_ever(node, compiled):
+    program = compiled("hello-static", "hello.c", flags=("-static",))
+    assert node.run(program) == "hello"
+
+
+class EmulatedNode(Node):
+    """Runs its programs on an emulated processor; only they get the library, the emulator itself does not."""
+
+    def run(self, *command, code=0, **environment):
+        variables = self.environment(**environment)
+        given = [part for name, value in variables.items() if name != "PATH" for part in ("-E", f"{name}={value}")]
+        emulator = (tool("qemu-aarch64", "qemu-user"), "-L", "/usr/aarch64-linux-gnu")
+        return super().run(*emulator, *given, *command, code=code, LD_PRELOAD=None, LD_LIBRARY_PATH=None)
+
+
+@pytest.fixture
+def arm(tmp_path, compiled):
+    """A node with an aarch64 processor, and its compiler."""
+    compiler = tool("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu")
+    tool("qemu-aarch64", "qemu-user")
+    make(f"CC={compiler}", "BUILD=build/aarch64")
+    folder = CUDA_LIB / "build" / "aarch64"
+    steps = compiled("steps-aarch64", "steps.c", compiler=compiler, flags=("-w", "-pthread", "-ldl"))
+    return EmulatedNode(Built(folder / "libscenario_cuda.so", folder / "stub"), tmp_path, steps)
+
+
+@pytest.mark.parametrize("how", ["dlsym", "get-address", "get-address-through-itself", "absolute-path", "dlmopen"])
+def test_clients_on_aarch64(arm, compiled, how):
+    compiler = shutil.which("aarch64-linux-gnu-gcc")
+    program = compiled("direct-aarch64", "direct.c", "plugin.c", compiler=compiler, flags=("-ldl",))
+    arm.arm(rule("alloc copy launch sync"))
+    assert arm.run(program, how, ABSOLUTE_DRIVER=str(arm.built.stub / "libcuda.so.1")) == EVERYTHING_FAILS
+
+
+def test_linked_and_deepbind_clients_on_aarch64(arm, compiled):
+    compiler = shutil.which("aarch64-linux-gnu-gcc")
+    linked = compiled("linked-aarch64", "linked.c", compiler=compiler, flags=(f"-L{arm.built.stub}", "-lcuda"))
+    shared = ("-shared", "-fPIC", "-ldl")
+    plugin = compiled("plugin-aarch64.so", "plugin.c", compiler=compiler, flags=shared)
+    deepbind = compiled("deepbind-aarch64", "deepbind.c", compiler=compiler, flags=("-ldl",))
+    arm.arm(rule("alloc copy launch sync"))
+    assert arm.run(linked) == EVERYTHING_FAILS
+    assert arm.run(deepbind, plugin, "dlsym") == EVERYTHING_FAILS
+    assert arm.run(deepbind, plugin, "get-address") == EVERYTHING_FAILS
+
+
+def test_arguments_on_the_stack_and_modes_on_aarch64(arm):
+    arm.arm(rule("launch", Mode.STICKY, 700, gpu=GpuOrdinal(1), after_calls=1))
+    steps = "init dev:1 stream capture launch-on-stream launch-on-stream end-capture dev:0 launch-on-stream launch "
+    assert arm.do(steps + "launch-on-stream launch dev:1 sync") == (
+        "init=0 dev:1=0 stream=0 capture=0 launch-on-stream=0 launch-on-stream=0 end-capture=0 dev:0=0 "
+        "launch-on-stream=0 launch=0 launch-on-stream=700 launch=0 dev:1=0 sync=700"
+    )
+    arm.arm(rule("sync", gpu=GpuOrdinal(1)))
+    assert arm.do("init dev:0 threads:1000") == "init=0 dev:0=0 threads:1000=2000 of 4000"
+
+
+def test_rtld_next_on_aarch64(arm, compiled):
+    compiler = shutil.which("aarch64-linux-gnu-gcc")
+    hello = compiled("hello-aarch64", "hello.c", compiler=compiler)
+    shared = ("-shared", "-fPIC", "-ldl", "-w")
+    outer = compiled("outer-aarch64.so", "next_puts.c", compiler=compiler, flags=(*shared, '-DWHO="outer"'))
+    assert arm.run(hello, LD_PRELOAD=f"{arm.built.library}:{outer}") == "outer hello"
