@@ -2,8 +2,7 @@
 
 import json
 
-import httpx
-
+from scenario_runner.adapters.http_library import httpx
 from scenario_runner.adapters.kubernetes_errors import NoAnswer
 from scenario_runner.adapters.kubernetes_rest import Call, KubernetesRest
 from scenario_runner.adapters.service_ways import proxy_path

@@ -4,9 +4,8 @@ import ssl
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import httpx
-
 from scenario_runner.adapters.agent_records import fault_list, fault_record, gpu_seats, renewed
+from scenario_runner.adapters.http_library import httpx
 from scenario_runner.core.faults import FaultList, FaultRecord, GpuSeat
 from scenario_runner.core.ports import Injection
 from scenario_runner.errors import TargetRefused, TargetUnreachable

@@ -9,9 +9,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import httpx
 import yaml
 
+from scenario_runner.adapters.http_library import httpx
 from scenario_runner.lab.saying import say
 
 Json = dict[str, Any]
@@ -59,7 +59,7 @@ class Kube:
             base_url=access.server,
             headers={"Authorization": f"Bearer {access.token}", "User-Agent": "lab"},
             timeout=10,
-            verify=False,  # noqa: S501 - plain HTTP on the loopback device; loading certificates would cost memory
+            verify=False,
             trust_env=False,
         )
 

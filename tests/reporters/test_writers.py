@@ -2,6 +2,9 @@
 
 import io
 import json
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +77,31 @@ def test_where_there_is_no_terminal_each_event_is_one_plain_line():
         "stopping: SIGINT; taking everything back",
         "✗ failed: 03 assert_success: 0.41 of 100, expected at least 0.7 (12.3 s)",
     ]
+
+
+class Terminal(io.StringIO):
+    """Text that was written to a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_the_same_lines_stand_above_what_is_going_on():
+    out = Terminal()
+    listener = console(out)
+    for event in [*EVENTS, RunEnded(REPORT)]:
+        listener(event)
+    shown = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", line) for line in out.getvalue().splitlines()]
+    assert "   3.5s ✓ 01 send_requests: 5/s are being sent (2.5 s)" in shown
+    assert "✗ failed: 03 assert_success: 0.41 of 100, expected at least 0.7 (12.3 s)" in shown
+
+
+def test_a_run_without_a_terminal_imports_nothing_that_draws():
+    """Neither itself nor by way of a library's own command line."""
+    imports = "import scenario_runner.app.running, scenario_runner.lab.kube, sys"
+    drawing = "print([name for name in ('rich', 'pygments') if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", f"{imports}; {drawing}"], capture_output=True, text=True, check=True)
+    assert told.stdout == "[]\n"
 
 
 @pytest.mark.parametrize("name", ["summary.md", "junit.xml"])
