@@ -59,7 +59,7 @@ class Kube:
             base_url=access.server,
             headers={"Authorization": f"Bearer {access.token}", "User-Agent": "lab"},
             timeout=10,
-            verify=False,
+            verify=False,  # plain HTTP on the loopback device; loading certificates would cost memory
             trust_env=False,
         )
 
