@@ -1,6 +1,6 @@
 """Would anybody feel the faults? Whether pods of the workloads under test hold the GPUs that will be hit."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scenario_runner.core.faults import GpuSeat
@@ -13,16 +13,25 @@ from scenario_runner.format.lookup import MANY
 from scenario_runner.gpu.xids import xid_table
 
 
-def unfelt(hit: Sequence[Victim], targets: Mapping[str, Target], cluster: ClusterReads, agent: AgentReads) -> list[str]:
+@dataclass(frozen=True)
+class Felt:
+    """Why a run may not start, and what a person should know of faults that nobody will feel."""
+
+    refusals: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def felt(hit: Sequence[Victim], targets: Mapping[str, Target], cluster: ClusterReads, agent: AgentReads) -> Felt:
     """
-    Sentences about faults that no workload of the scenario can feel; none where it names no workload.
+    Refuse faults of which no workload of the scenario can feel a single one; nothing where it names no workload.
 
     A fault on a GPU is felt by the pod that holds it. A fault on a node, of which the platform drains that node, is
-    felt by every pod there that holds a GPU.
+    felt by every pod there that holds a GPU. Where others are felt (each node in turn, say), one that is not is only
+    remarked upon: which pods are where changes with every drain.
     """
     workloads = {name: one for name, one in targets.items() if isinstance(one, WorkloadTarget)}
     if not workloads or not hit:
-        return []
+        return Felt()
     pods = {
         f"{pod.namespace}/{pod.name}": pod.node
         for one in workloads.values()
@@ -30,7 +39,13 @@ def unfelt(hit: Sequence[Victim], targets: Mapping[str, Target], cluster: Cluste
         if pod.node and not pod.deleting
     }
     look = _Holders(" or ".join(workloads), pods, agent)
-    return list(dict.fromkeys(problem for victim in hit for problem in look.problems(victim, targets)))
+    missing = list(dict.fromkeys(text for victim in hit if (text := look.missing(victim))))
+    if missing:
+        return Felt(refusals=tuple(missing))
+    idle = [(victim, why) for victim in hit if (why := look.idle(victim, targets))]
+    if len(idle) < len(hit):
+        return Felt(remarks=tuple(dict.fromkeys(why for _, why in idle)))
+    return Felt(tuple(dict.fromkeys(f"{why}; {look.held(victim.node.name)}" for victim, why in idle)))
 
 
 @dataclass(frozen=True)
@@ -41,26 +56,32 @@ class _Holders:
     pods: Mapping[str, str]
     agent: AgentReads
 
-    def problems(self, victim: Victim, targets: Mapping[str, Target]) -> Iterator[str]:
+    def missing(self, victim: Victim) -> str:
+        """Why there is no such GPU; "" when there is."""
+        seats = self.agent.gpus(victim.node.name)
+        try:
+            seat_of(victim.node.name, seats, victim.gpu)
+        except StepBroken as error:
+            return str(error)
+        return ""
+
+    def idle(self, victim: Victim, targets: Mapping[str, Target]) -> str:
+        """Why nobody will feel the fault; "" when somebody will."""
         node = victim.node.name
         seats = self.agent.gpus(node)
-        try:
-            seat = seat_of(node, seats, victim.gpu)
-        except StepBroken as missing:
-            yield str(missing)
-            return
+        seat = seat_of(node, seats, victim.gpu)
         aimed = isinstance(targets.get(str(getattr(victim.step.step, "target", ""))), GpuTarget)
         whole_node = not aimed and "drain" in xid_table().consequences(victim.xid)
-        if not any(self._ours(one) for one in (seats if whole_node else [seat])):
-            what = f"a GPU of {node}" if whole_node else f"GPU {seat.index} of {node}"
-            holder = f" ({', '.join(seat.held_by)} does)" if seat.held_by and not whole_node else ""
-            why = f"no pod of {self.names} holds {what}{holder}, so nobody would feel XID {victim.xid}"
-            yield f"{why}; {self._held(node)}"
+        if any(self._ours(one) for one in (seats if whole_node else [seat])):
+            return ""
+        what = f"a GPU of {node}" if whole_node else f"GPU {seat.index} of {node}"
+        holder = f" ({', '.join(seat.held_by)} does)" if seat.held_by and not whole_node else ""
+        return f"no pod of {self.names} holds {what}{holder}, so nobody would feel XID {victim.xid} there"
 
     def _ours(self, seat: GpuSeat) -> bool:
         return any(holder in self.pods for holder in seat.held_by)
 
-    def _held(self, victim: str) -> str:
+    def held(self, victim: str) -> str:
         """Who holds which GPU, of the workloads' pods."""
         held = [
             f"{pod} holds GPU {seat.index} of {node}"

@@ -11,7 +11,7 @@ from scenario_runner.errors import InvalidScenario, Refused, Unmet
 from scenario_runner.format.consequences import consequences
 from scenario_runner.format.entries import StepEntry
 from scenario_runner.format.guards import Victim, guard, unmet, victims
-from scenario_runner.format.holders import unfelt
+from scenario_runner.format.holders import felt
 from scenario_runner.format.lint import lint
 from scenario_runner.format.profile import platform_profile
 from scenario_runner.format.resolve import resolve
@@ -39,10 +39,11 @@ def make_plan(scenario: Scenario, cluster: ClusterReads, agent: AgentReads, *, s
     steps = tuple(flatten(scenario, profile))
     targets = {one.name: one.target for one in resolved}
     hit = victims(steps, targets)
-    refusals = [*guard(_guards(scenario), hit, targets, cluster), *unfelt(hit, targets, cluster, agent)]
+    sense = felt(hit, targets, cluster, agent)
+    refusals = [*guard(_guards(scenario), hit, targets, cluster), *sense.refusals]
     if refusals:
         raise Refused("\n".join(refusals))
-    return _plan(scenario, seed, steps, profile, _Looked(resolved, hit, consequences(hit, cluster)))
+    return _plan(scenario, seed, steps, profile, _Looked(resolved, hit, (*consequences(hit, cluster), *sense.remarks)))
 
 
 def _guards(scenario: Scenario) -> Guards:

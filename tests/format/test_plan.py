@@ -243,7 +243,7 @@ def aimed_at(target, xid=79):
 
 def test_a_gpu_that_no_pod_of_the_workload_holds_is_no_victim(tmp_path):
     assert refused(tmp_path, aimed_at("{gpu: {node: gpu-1, index: 0}}")) == [
-        f"no pod of worker holds GPU 0 of gpu-1, so nobody would feel XID 79; {HELD}"
+        f"no pod of worker holds GPU 0 of gpu-1, so nobody would feel XID 79 there; {HELD}"
     ]
     assert (
         plan(tmp_path, aimed_at("{gpu: {node: gpu-1, index: 1}}")).resolved[1].chosen == "GPU 1 of gpu-1, held by w-b"
@@ -255,15 +255,23 @@ def test_a_gpu_that_somebody_else_holds_is_no_victim(tmp_path):
     free, held = agent.nodes["gpu-1"]
     agent.nodes["gpu-1"] = (replace(free, held_by=("dynamo/notebook",)), held)
     assert refused(tmp_path, aimed_at("{gpu: {node: gpu-1, index: 0}}"), (cluster, agent)) == [
-        f"no pod of worker holds GPU 0 of gpu-1 (dynamo/notebook does), so nobody would feel XID 79; {HELD}"
+        f"no pod of worker holds GPU 0 of gpu-1 (dynamo/notebook does), so nobody would feel XID 79 there; {HELD}"
     ]
 
 
 def test_a_node_is_a_victim_when_its_drain_meets_a_pod_of_the_workload(tmp_path):
     assert plan(tmp_path, aimed_at("{node: gpu-1}")).consequences[0].startswith("gpu-1: cordon, drain, reboot")
     assert refused(tmp_path, aimed_at("{node: gpu-1}", xid=94)) == [
-        f"no pod of worker holds GPU 0 of gpu-1, so nobody would feel XID 94; {HELD}"
+        f"no pod of worker holds GPU 0 of gpu-1, so nobody would feel XID 94 there; {HELD}"
     ]
+
+
+def test_one_of_several_faults_may_hit_a_gpu_that_nobody_holds_and_the_plan_says_so(tmp_path):
+    text = DRILL.replace("  victim:", "  idle: {gpu: {node: gpu-3}}\n  victim:").replace(
+        "- join:", "- inject_xid: {target: idle, xid: 94}\n- join:"
+    )
+    made = plan(tmp_path, text.replace("guards: {", "guards: {max_nodes: 2, max_gpus: 2, "))
+    assert made.consequences[-1] == "no pod of worker holds GPU 0 of gpu-3, so nobody would feel XID 94 there"
 
 
 def test_a_node_without_a_pod_of_the_workload_is_no_victim(tmp_path):
@@ -271,7 +279,7 @@ def test_a_node_without_a_pod_of_the_workload_is_no_victim(tmp_path):
     cluster.remove(next(pod for pod in cluster.pods("dynamo") if pod.name == "w-b"))
     agent.nodes["gpu-1"] = tuple(replace(seat, held_by=()) for seat in agent.nodes["gpu-1"])
     assert refused(tmp_path, aimed_at("{node: gpu-1}").replace("worker: 2", "worker: 1"), (cluster, agent)) == [
-        "no pod of worker holds a GPU of gpu-1, so nobody would feel XID 79; "
+        "no pod of worker holds a GPU of gpu-1, so nobody would feel XID 79 there; "
         "dynamo/w-a holds GPU 1 of gpu-2, dynamo/w-c holds GPU 1 of gpu-3"
     ]
 
@@ -282,7 +290,7 @@ def test_who_holds_gpus_of_a_node_without_an_agent_is_not_known_and_does_not_mat
     agent.unreachable["gpu-3"] = "connection refused"
     text = aimed_at("{gpu: {node: gpu-1, index: %d}}").replace("requires: [agent, sentinel]\n", "")
     assert refused(tmp_path, text % 0, (cluster, agent)) == [
-        "no pod of worker holds GPU 0 of gpu-1, so nobody would feel XID 79; dynamo/w-b holds GPU 1 of gpu-1"
+        "no pod of worker holds GPU 0 of gpu-1, so nobody would feel XID 79 there; dynamo/w-b holds GPU 1 of gpu-1"
     ]
     assert plan(tmp_path, text % 1, (cluster, agent)).resolved[1].chosen == "GPU 1 of gpu-1, held by w-b"
 
