@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-import yaml
+from scenario_runner.lab.platform.access import read_access
 
 Json = dict[str, Any]
 
@@ -43,7 +43,7 @@ class Api(Protocol):
 
 class LabApi:
     """
-    The API server of a lab: plain HTTP with a bearer token, as its kubeconfig says.
+    The API server that a kubeconfig names: a lab's by plain HTTP, a cluster's by TLS, both with a bearer token.
 
     Not the official client, which would make this small process three times as large. A connection lives for one call:
     on the loopback device that costs nothing, and no call meets a connection that the server has just closed.
@@ -51,14 +51,7 @@ class LabApi:
 
     def __init__(self, kubeconfig: Path) -> None:
         """Raises OSError, ValueError or KeyError."""
-        document = yaml.safe_load(kubeconfig.read_text())
-        server = urlsplit(document["clusters"][0]["cluster"]["server"])
-        if server.scheme != "http":
-            raise ValueError(f"{kubeconfig} names {server.geturl()}, which is not the plain HTTP of a lab")
-        self._address = server.netloc
-        self._headers = {"accept": "application/json"}
-        if token := (document["users"][0]["user"] or {}).get("token"):
-            self._headers["authorization"] = f"Bearer {token}"
+        self._access = read_access(kubeconfig)
 
     def get(self, path: str) -> Json | None:
         try:
@@ -93,9 +86,9 @@ class LabApi:
         version = self._call("GET", "/api/v1/nodes")["metadata"]["resourceVersion"]
         query = urlencode({"watch": "true", "resourceVersion": version, "timeoutSeconds": _WATCH_SECONDS})
         path = f"/api/v1/nodes?{query}"
-        with closing(http.client.HTTPConnection(self._address, timeout=_WATCH_SECONDS + _CALL_SECONDS)) as connection:
+        with closing(self._access.connection(_WATCH_SECONDS + _CALL_SECONDS)) as connection:
             try:
-                connection.request("GET", path, headers=self._headers)
+                connection.request("GET", path, headers=self._access.headers())
                 reply = connection.getresponse()
                 _raise_if_refused("GET", path, reply)
                 connected()
@@ -105,9 +98,9 @@ class LabApi:
 
     def _call(self, method: str, path: str, body: Json | None = None, kind: str = "application/json") -> Json:
         data = None if body is None else json.dumps(body).encode()
-        with closing(http.client.HTTPConnection(self._address, timeout=_CALL_SECONDS)) as connection:
+        with closing(self._access.connection(_CALL_SECONDS)) as connection:
             try:
-                connection.request(method, path, data, {**self._headers, "content-type": kind})
+                connection.request(method, path, data, {**self._access.headers(), "content-type": kind})
                 reply = connection.getresponse()
                 _raise_if_refused(method, path, reply)
                 answer: Json = json.loads(reply.read())

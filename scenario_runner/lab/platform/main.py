@@ -10,7 +10,6 @@ from scenario_runner.lab.platform.api import ApiTrouble, LabApi
 from scenario_runner.lab.platform.clock import RealClock
 from scenario_runner.lab.platform.place import read_places
 from scenario_runner.lab.platform.platform import Platform
-from scenario_runner.lab.platform.reboot import ask_keeper
 from scenario_runner.lab.platform.times import DEFAULT_SCALE, scaled
 
 _TICK_SECONDS = 0.1
@@ -27,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
         times = scaled(options.scale)
         places = read_places(options.nodes_file)
         api = LabApi(options.kubeconfig)
-        platform = Platform(api, places.nodes, ask_keeper(places.control), times, RealClock())
+        platform = Platform(api, places.nodes, places.ask, times, RealClock())
     except (ApiTrouble, OSError, ValueError, KeyError) as error:
         print(f"platform: {error}", file=sys.stderr)  # noqa: T201
         return 2

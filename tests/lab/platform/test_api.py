@@ -1,5 +1,6 @@
 """The calls that the stand-in makes, on the fake and on the lab's real API server alike."""
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -194,8 +195,15 @@ def test_a_server_that_is_not_there_is_trouble_without_a_status(tmp_path: Path) 
     )
 
 
-def test_only_the_plain_http_of_a_lab_is_spoken(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("server", "complaint"),
+    [
+        ("https://10.0.0.1:6443", "names https://10.0.0.1:6443 without a file of the authority that signed for it"),
+        ("ftp://10.0.0.1", "names ftp://10.0.0.1, which is neither http nor https"),
+    ],
+)
+def test_a_server_that_can_not_be_spoken_to_is_named(tmp_path: Path, server: str, complaint: str) -> None:
     kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text('{"clusters": [{"cluster": {"server": "https://10.0.0.1:6443"}}], "users": [{"user": {}}]}')
-    with pytest.raises(ValueError, match=r"names https://10\.0\.0\.1:6443, which is not the plain HTTP of a lab"):
+    kubeconfig.write_text(f'{{"clusters": [{{"cluster": {{"server": "{server}"}}}}], "users": [{{"user": {{}}}}]}}')
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{kubeconfig} {complaint}')}$"):
         LabApi(kubeconfig)
