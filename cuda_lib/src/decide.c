@@ -96,7 +96,7 @@ uint64_t decide(struct call call)
   if (!concerns_anybody(call.facts.class) || is_inside) return 0;
   int error = errno;
   is_inside = 1;
-  uint64_t answer = answer_of_sticky(&call);
+  uint64_t answer = armed() & ARMED_BY_STICKY ? answer_of_sticky(&call) : 0;
   if (!answer) answer = answer_of_rules(&call);
   is_inside = 0;
   errno = error;
