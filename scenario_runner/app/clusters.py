@@ -8,6 +8,7 @@ from typing import get_args
 
 from scenario_runner.adapters.kubeconfig import (
     IN_CLUSTER,
+    SERVICE_ACCOUNT,
     Selection,
     context_names,
     in_cluster,
@@ -34,10 +35,10 @@ class RealCluster:
     found: FoundAgent
 
 
-def choose_context(place: Place, environment: Mapping[str, str]) -> Selection:
+def choose_context(place: Place, environment: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> Selection:
     """`--context`, or the pod that we run in. Raise Refused, naming the contexts that there are."""
     if place.context == IN_CLUSTER or (place.context is None and place.kubeconfig is None):
-        own = in_cluster(environment)
+        own = in_cluster(environment, folder)
         if own is not None:
             return own
     if place.context is not None:
