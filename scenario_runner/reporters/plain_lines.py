@@ -75,7 +75,8 @@ def _ended(outcome: Outcome) -> Line:
 
 
 def _worth_telling(seen: Observation) -> bool:
-    return seen.fact in _TOLD and not seen.initial
+    of_a_node = seen.subject == "node" and seen.fact == "ready"  # pods come and go all the time
+    return (of_a_node or seen.fact in _TOLD) and not seen.initial
 
 
 def _observed(seen: Observation, began: float) -> Line:

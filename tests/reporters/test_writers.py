@@ -79,6 +79,17 @@ def test_where_there_is_no_terminal_each_event_is_one_plain_line():
     ]
 
 
+def test_a_node_that_is_not_ready_is_worth_a_line_and_a_pod_is_not():
+    out = io.StringIO()
+    listener = console(out)
+    seen = replace(REPORT.observations[0], fact="ready", value="Unknown", was="True")
+    listener(Observed(seen))
+    listener(Observed(replace(seen, subject="pod")))
+    assert [line.strip() for line in out.getvalue().splitlines()] == [
+        f"{seen.at:.1f}s   node gpu-1: ready is Unknown (was True)"
+    ]
+
+
 class Terminal(io.StringIO):
     """Text that was written to a terminal."""
 
