@@ -105,13 +105,14 @@ class ClusterHold:
         self._write_copy(promise_lines(self._card.run_id, promises))
         self._announce("FaultDrill", promises[-1], "changes this")
 
-    def release(self, promises: tuple[Promise, ...]) -> None:
-        """Let go; the copy stays as long as a promise is open."""
+    def release(self, promises: tuple[Promise, ...], *, unreadable: bool = False) -> None:
+        """Let go; the copy stays as long as a promise is open, to the letter if a part of it is unreadable."""
         if self.lost:
             return
         with self._lock:
             try:
-                self._settle(promises)
+                if not unreadable:
+                    self._settle(promises)
             except ScenarioRunnerError as exc:
                 self._note(f"the cluster's copy of the promises could not be brought up to date: {exc}")
             self._notes.extend(leases.let_go(self._seat, self._leases))

@@ -170,7 +170,7 @@ def _take_back(
         undone = take_back_all(allowed, ctx, journal, owned=hold.check if hold else lambda: None)
     finally:
         if hold is not None:
-            hold.release(journal.promises)
+            hold.release(journal.promises, unreadable=bool(journal.bad))
     return (*map(_summary, undone), *(_refused(one) for one in journal.promises if one.seq in refused))
 
 

@@ -166,12 +166,14 @@ def test_an_object_that_we_never_claimed_is_not_edited_whatever_the_promise_says
 
 def test_a_line_with_a_wrong_checksum_is_reported_and_not_carried_out(grave):
     line = encode("run-a", 1, "promise", promise_body(Promise(1, "", (), FAULT, "recover_fault", "1.0"))).decode()
-    grave.plant(lines=line.replace('"xid":79', '"xid":80'))
+    planted = line.replace('"xid":79', '"xid":80')
+    grave.plant(lines=planted)
 
     result = grave.recover()
 
     assert (result.undo, result.bad) == ((), ("line 1 of the journal cannot be read: its checksum does not match",))
     assert (result.exit_code, grave.world.agent.active()) == (4, ["gpu-1~f"])
+    assert grave.world.claims.copy("run-a").promises == planted  # as it is, for a person to look at
 
 
 def test_a_promise_that_was_taken_out_of_the_copy_is_missed(grave):
