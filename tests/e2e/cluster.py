@@ -86,6 +86,12 @@ class Cluster:
     def gpus(self, node: str) -> tuple[Gpu, ...]:
         return node_files.gpus(self._place, self._machine(node))
 
+    def address(self, node: str) -> str:
+        return self._machine(node).address
+
+    def is_on(self, node: str) -> bool:
+        return self._node(node).is_on()
+
     # What can be done to a node
 
     def power_off(self, node: str) -> None:

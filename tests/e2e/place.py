@@ -103,4 +103,4 @@ class Place:
     @property
     def pci_domain(self) -> str:
         """All clusters share this machine's kernel log, so their GPUs need different addresses."""
-        return f"{0x5000 + zlib.crc32(self.name.encode()) % 0x1000:04x}"
+        return f"{0x6000 + zlib.crc32(self.name.encode()) % 0x1000:04x}"
