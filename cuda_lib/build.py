@@ -1,0 +1,41 @@
+"""Builds the library from Python: `python build.py [DIRECTORY]` prints the path of what was built.
+
+The Makefile is the one place that knows how; this only calls it and turns what is missing into one sentence.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+class CannotBuild(Exception):
+    """The message is one sentence that says what is missing or wrong."""
+
+
+def build(directory: Path = HERE / "build", compiler: str = "gcc") -> Path:
+    """Build the library in `directory` and return its path; raises CannotBuild."""
+    for tool in ("make", compiler):
+        if shutil.which(tool) is None:
+            raise CannotBuild(f"There is no {tool} on this machine, which building the CUDA library needs.")
+    command = ["make", "-s", "-C", str(HERE), "library", f"BUILD={directory.resolve()}", f"CC={compiler}"]
+    done = subprocess.run([*command, f"PYTHON={sys.executable}"], capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+        raise CannotBuild(f"The CUDA library could not be built with {compiler}: {last}")
+    return directory / "libscenario_cuda.so"
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        sys.stdout.write(f"{build(Path(arguments[0]) if arguments else HERE / 'build')}\n")
+    except CannotBuild as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
