@@ -63,10 +63,11 @@ class Bench:
             )  # fmt: skip
         return Running(self, process, before)
 
-    def kubectl(self, *arguments: str) -> str:
+    def kubectl(self, *arguments: str, typed: str = "") -> str:
         kubeconfig = self.folder / "state" / "labs" / self.lab / "kubeconfig"
         done = subprocess.run(
             ["kubectl", "--kubeconfig", str(kubeconfig), *arguments],
+            input=typed,
             capture_output=True,
             text=True,
             timeout=30,
