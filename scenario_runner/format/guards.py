@@ -7,7 +7,7 @@ from scenario_runner.core.outcome import Role
 from scenario_runner.core.plan import Guards, PlannedStep
 from scenario_runner.core.ports import AgentReads, ClusterReads
 from scenario_runner.core.states import NodeState
-from scenario_runner.core.targets import GpuTarget, NodesTarget, NodeTarget, Target, WorkloadTarget, nodes_of
+from scenario_runner.core.targets import GpuTarget, NodesTarget, NodeTarget, PodTarget, Target, WorkloadTarget, nodes_of
 from scenario_runner.errors import TargetUnreachable
 from scenario_runner.gpu.xids import xid_table
 
@@ -15,6 +15,8 @@ ALLOW_LABEL = "scenario-runner/allow"
 STATE_LABEL = "dgxc.nvidia.com/nvsentinel-state"
 PLATFORM_NAMESPACE = "nvsentinel"
 PROTECTED = ("kube-system", PLATFORM_NAMESPACE)
+GPU_LABEL = "nvidia.com/gpu.present=true"
+BREAKER = 0.5  # share of nodes with GPUs that are cordoned within 5 minutes at which the platform stops
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def _missing_agents(agent: AgentReads) -> list[str]:
 
 def guard(guards: Guards, hit: Sequence[Victim], targets: Mapping[str, Target], cluster: ClusterReads) -> list[str]:
     """Sentences about why this run may not start; none when it may."""
-    problems = [*_sizes(guards, hit), *_forbidden_consequences(guards, hit)]
+    problems = [*_sizes(guards, hit), *_forbidden_consequences(guards, hit), *_breaker(guards, hit, cluster)]
     for name in sorted({victim.node.name for victim in hit}):
         node = cluster.node(name)
         if node is not None:
@@ -92,6 +94,32 @@ def _forbidden_consequences(guards: Guards, hit: Sequence[Victim]) -> Iterator[s
             if consequence not in guards.allow:
                 what = f"XID {victim.xid} makes the platform {_verb(consequence)} {victim.node.name}"
                 yield f"{what}, and guards.allow does not name {consequence}"
+
+
+def _breaker(guards: Guards, hit: Sequence[Victim], cluster: ClusterReads) -> Iterator[str]:
+    """Cordons one after the other count together: the platform looks at the last five minutes."""
+    cordoned = {victim.node.name for victim in hit if "cordon" in xid_table().consequences(victim.xid)}
+    if not cordoned or "breaker" in guards.allow:
+        return
+    every = cluster.nodes(GPU_LABEL)
+    gone = cordoned | {node.name for node in every if node.unschedulable}
+    count = max(len(every), len(gone))
+    if len(gone) >= BREAKER * count:
+        share = f"{len(gone)} of {count} nodes with GPUs ({len(gone) / count:.0%}) would be cordoned"
+        stops = f"at {BREAKER:.0%} within 5m the platform's circuit breaker stops everything, uncordoning too"
+        yield f"{share}: {stops}, and guards.allow does not name breaker"
+
+
+def protected(steps: Iterable[PlannedStep], targets: Mapping[str, Target]) -> list[str]:
+    """Sentences about steps that change what lies in a protected namespace."""
+    problems: list[str] = []
+    for planned in steps:
+        name = str(getattr(planned.step, "target", ""))
+        target = targets.get(name)
+        space = target.namespace if isinstance(target, WorkloadTarget | PodTarget) else ""
+        if space in PROTECTED and planned.when and planned.step.changes(targets):
+            problems.append(f"step {planned.id} changes {name} in namespace {space}, which is protected")
+    return problems
 
 
 def _verb(consequence: str) -> str:

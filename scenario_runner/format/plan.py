@@ -10,7 +10,7 @@ from scenario_runner.core.targets import Target
 from scenario_runner.errors import InvalidScenario, Refused, Unmet
 from scenario_runner.format.consequences import consequences
 from scenario_runner.format.entries import StepEntry
-from scenario_runner.format.guards import Victim, guard, unmet, victims
+from scenario_runner.format.guards import Victim, guard, protected, unmet, victims
 from scenario_runner.format.holders import felt
 from scenario_runner.format.lint import lint
 from scenario_runner.format.profile import platform_profile
@@ -40,7 +40,7 @@ def make_plan(scenario: Scenario, cluster: ClusterReads, agent: AgentReads, *, s
     targets = {one.name: one.target for one in resolved}
     hit = victims(steps, targets)
     sense = felt(hit, targets, cluster, agent)
-    refusals = [*guard(_guards(scenario), hit, targets, cluster), *sense.refusals]
+    refusals = [*guard(_guards(scenario), hit, targets, cluster), *protected(steps, targets), *sense.refusals]
     if refusals:
         raise Refused("\n".join(refusals))
     return _plan(scenario, seed, steps, profile, _Looked(resolved, hit, (*consequences(hit, cluster), *sense.remarks)))

@@ -15,7 +15,8 @@ from scenario_runner.format.targets import Declared
 from scenario_runner.format.yaml_core import Entries
 
 REQUIREMENTS = ("agent", "sentinel")
-Consequence = Literal["cordon", "drain", "reboot", "gpu-reset"]
+# "breaker": so many nodes are cordoned that the platform's circuit breaker may trip.
+Consequence = Literal["cordon", "drain", "reboot", "gpu-reset", "breaker"]
 
 
 class GuardsSpec(BaseModel):

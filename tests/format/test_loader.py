@@ -157,7 +157,7 @@ FILE_PROBLEMS = [
     (
         "guards: {allow: [fire], max_node: 1}\nsteps: [pause: 5s]\n",
         [
-            "3:18: guards.allow[0]: expected cordon, drain, reboot or gpu-reset, found 'fire'",
+            "3:18: guards.allow[0]: expected cordon, drain, reboot, gpu-reset or breaker, found 'fire'",
             "3:25: guards.max_node: unknown key: did you mean max_nodes?",
         ],
     ),

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from scenario_runner.core.faults import GpuSeat
 from scenario_runner.core.outcome import Phase
 from scenario_runner.core.plan import AbortRule, Guards, PlatformProfile, Retry
-from scenario_runner.core.states import BudgetState, Condition, PodState
+from scenario_runner.core.states import BudgetState, Condition, PodState, WorkloadState
 from scenario_runner.errors import InvalidScenario, Refused
 from scenario_runner.format.plan import make_plan
 from scenario_runner.format.plan_text import render
-from tests.format.cluster import LABELS, node, small_cluster
+from tests.format.cluster import LABELS, node, pod, small_cluster
 from tests.format.files import scenario
 from tests.format.kinds import InjectXid
 
@@ -200,6 +201,35 @@ def test_more_nodes_or_gpus_than_the_guards_allow_are_refused(tmp_path):
     assert refused(tmp_path, text) == [
         "the faults hit 2 nodes (gpu-2, gpu-3), and guards.max_nodes is 1",
         "the faults hit 2 gpus (GPU 1 of gpu-2, GPU 1 of gpu-3), and guards.max_gpus is 1",
+        "2 of 3 nodes with GPUs (67%) would be cordoned: at 50% within 5m the platform's circuit breaker stops "
+        "everything, uncordoning too, and guards.allow does not name breaker",
+    ]
+
+
+def test_nodes_that_are_cordoned_already_count_for_the_circuit_breaker(tmp_path):
+    cluster, agent = small_cluster()
+    cluster.put(node("gpu-3", unschedulable=True))
+    assert refused(tmp_path, DRILL, (cluster, agent)) == [
+        "2 of 3 nodes with GPUs (67%) would be cordoned: at 50% within 5m the platform's circuit breaker stops "
+        "everything, uncordoning too, and guards.allow does not name breaker"
+    ]
+    allowed = DRILL.replace("allow: [cordon,", "allow: [breaker, cordon,")
+    assert "breaker" in plan(tmp_path, allowed, (cluster, agent)).guards.allow
+
+
+@pytest.mark.parametrize("namespace", ["kube-system", "nvsentinel"])
+def test_a_gpu_that_a_protected_namespace_holds_is_no_victim(tmp_path, namespace):
+    cluster, agent = small_cluster()
+    cluster.put(replace(pod("w-a", "gpu-2"), namespace=namespace, name="theirs", labels={"app": "theirs"}))
+    cluster.workload_states["deployment", namespace, "theirs"] = WorkloadState(
+        "deployment", namespace, "theirs", "uid", 1, "app=theirs"
+    )
+    agent.nodes["gpu-2"] = (GpuSeat(1, "GPU-21", "4001:21:00", (f"{namespace}/theirs",)),)
+    text = DRILL.replace("deployment/w}", f"deployment/theirs, namespace: {namespace}}}").replace(
+        "worker: 2", "worker: 1"
+    )
+    assert refused(tmp_path, text.replace("worker: 2", "worker: 1"), (cluster, agent)) == [
+        f"GPU 1 of gpu-2 is held by {namespace}/theirs, which is protected"
     ]
 
 
