@@ -65,15 +65,27 @@ class Release:
     def pods(self, component: str) -> dict[str, Json]:
         """Node name -> the pod there that is not going."""
         found = self.get("pods", f"--selector=app.kubernetes.io/component={component}")["items"]
-        return {pod["spec"]["nodeName"]: pod for pod in found if "deletionTimestamp" not in pod["metadata"]}
+        stays = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+        return {pod["spec"]["nodeName"]: pod for pod in stays if "nodeName" in pod["spec"]}
+
+    def has_another_agent(self, node: str, uid: str) -> bool:
+        pod = self.pods("node").get(node)
+        return pod is not None and pod["metadata"]["uid"] != uid
+
+    def is_evicting(self, node: str) -> bool:
+        """Whether pods that do not tolerate it have to leave."""
+        taints = self.cluster.get("node", node)["spec"].get("taints", [])
+        return any(taint["effect"] == "NoExecute" for taint in taints)
 
     def secret(self, name: str) -> dict[str, bytes]:
         data = self.get("secret", f"{RELEASE}-{name}")["data"]
         return {key: base64.b64decode(value) for key, value in data.items()}
 
     @contextmanager
-    def gateway(self) -> Iterator[httpx.Client]:
-        """The API behind the Service, verified by the chart's own authority."""
+    def gateway(self, away_from: str = "") -> Iterator[httpx.Client]:
+        """The API of a gateway that runs on another node than `away_from`, verified by the chart's own authority."""
+        ready = [node for node, pod in self.pods("gateway").items() if _is_ready(pod) and node != away_from]
+        pod = self.pods("gateway")[ready[0]]["metadata"]["name"]
         trust = ssl.create_default_context(cadata=self.secret("tls")["ca.crt"].decode())
         trust.verify_flags |= ssl.VERIFY_X509_STRICT  # which newer Pythons demand
         token = self.secret("token")["token"].decode()
@@ -82,7 +94,7 @@ class Release:
             f"--kubeconfig={self.cluster.kubeconfig}",
             f"--namespace={self.namespace}",
         ]
-        command += ["port-forward", f"service/{RELEASE}", ":8443"]
+        command += ["port-forward", f"pod/{pod}", ":8443"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forward:
             try:
                 assert forward.stdout is not None
@@ -99,6 +111,10 @@ class Release:
         values = {**self.values, "node": {**self.values["node"], **node}}
         file.write_text(json.dumps(values))
         return [f"--namespace={self.namespace}", f"--values={file}"]
+
+
+def _is_ready(pod: Json) -> bool:
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
 
 
 def release(cluster: Cluster, namespace: str, folder: Path) -> Release:
