@@ -5,9 +5,11 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
+from scenario_runner.core.cuda import CudaHits, ProcessHits
 from scenario_runner.core.faults import FaultList, FaultRecord, GpuSeat, KernelRecord
-from scenario_runner.core.ports import Injection
+from scenario_runner.core.ports import Arming, Injection
 from scenario_runner.errors import TargetRefused, TargetUnreachable
+from scenario_runner.gpu.profiles import profiles
 from tests.fake_kept import Kept, no_crash
 from tests.fake_time import FakeClock
 
@@ -29,6 +31,8 @@ class FakeAgent:
         self.refusals: dict[str, TargetRefused] = {}
         self.on_inject: Callable[[FaultRecord], None] = lambda record: None
         self.on_recover: Callable[[FaultRecord], None] = lambda record: None
+        self.hits: dict[str, tuple[ProcessHits, ...]] = {}  # by fault id: what its processes ran into
+        self.on_arm: Callable[[FaultRecord], None] = lambda record: None
         self.crashing: Callable[[str], Any] = no_crash
         self.calls: list[str] = []
 
@@ -65,6 +69,33 @@ class FakeAgent:
         self._answer(injection.node)
         return record
 
+    def arm(self, arming: Arming) -> FaultRecord:
+        fault_id = arming.fault_id
+        self.calls.append(f"arm {fault_id} {arming.profile or arming.xid}")
+        self._reach(arming.node)
+        if fault_id in self.refusals:
+            raise self.refusals[fault_id]
+        known = self.faults_by_id.get(fault_id)
+        if known is not None and known["status"] == "tombstone":
+            raise TargetRefused(f"fault {fault_id} was recovered before it came", code="tombstoned")
+        if known is None:
+            seat = next(one for one in self.nodes[arming.node] if one.uuid == arming.gpu)
+            with self.crashing(f"arm {fault_id}"):
+                made = self._made(seat, arming.ttl, arming.duration)
+                profile = arming.profile or profiles().find(arming.xid).name
+                self.faults_by_id[fault_id] = made | {"xid": arming.xid, "cuda": profile}
+                self.kept.save()
+        record = self._record(fault_id)
+        self.on_arm(record)
+        self._answer(arming.node)
+        return record
+
+    def cuda_hits(self, fault_id: str) -> CudaHits:
+        self._reach(_node(fault_id))
+        if fault_id not in self.faults_by_id:
+            raise TargetRefused(f"cannot ask what {fault_id} has hit: there is no such fault", code="fault_not_found")
+        return CudaHits(self.hits.get(fault_id, ()))
+
     def recover(self, fault_id: str) -> FaultRecord:
         self.calls.append(f"recover {fault_id}")
         self._reach(_node(fault_id))
@@ -95,11 +126,13 @@ class FakeAgent:
         return sorted(one for one in self.faults_by_id if not self._record(one).over)
 
     def _new(self, injection: Injection, seat: GpuSeat) -> dict[str, Any]:
+        return self._made(seat, injection.ttl, injection.duration) | {"xid": injection.xid}
+
+    def _made(self, seat: GpuSeat, ttl: float | None, duration: float | None) -> dict[str, Any]:
         now = self.clock.monotonic()
-        ends = [now + one for one in (injection.ttl,) if one is not None]
+        ends = [now + one for one in (ttl,) if one is not None]
         return {
             "status": "active",
-            "xid": injection.xid,
             "seat": asdict(seat),
             "sequence": 1000 + len(self.faults_by_id),
             "injected_at": self.clock.now().isoformat(),
@@ -107,7 +140,7 @@ class FakeAgent:
             "end_reason": "",
             "injected": now,
             "expires": min(ends, default=None),
-            "dies": None if injection.duration is None else now + injection.duration,
+            "dies": None if duration is None else now + duration,
         }
 
     def _end(self, fault_id: str) -> None:
@@ -124,9 +157,10 @@ class FakeAgent:
             return FaultRecord(fault_id, "tombstone", 0, _node(fault_id))
         seat = known["seat"]
         text = f"NVRM: Xid (PCI:{seat['pci']}): {known['xid']}"
+        line = None if known.get("cuda") else KernelRecord("file", known["sequence"], text)
         return FaultRecord(
             fault_id, known["status"], known["xid"], _node(fault_id), seat["index"], seat["uuid"], seat["pci"],
-            known["injected_at"], known["ended_at"], known["end_reason"], KernelRecord("file", known["sequence"], text),
+            known["injected_at"], known["ended_at"], known["end_reason"], line, known.get("cuda", ""),
         )  # fmt: skip
 
     def _expire(self, known: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scenario_runner.core.clock import Bell, Deadline, Stop
+from scenario_runner.core.cuda import ProcessHits
 from scenario_runner.core.events import Event
 from scenario_runner.core.faults import FaultRecord, GpuSeat
 from scenario_runner.core.plan import Guards, Plan, PlannedStep, PlatformProfile, ResolvedTarget
@@ -124,6 +125,7 @@ class FakeWorld:
         self.platform = FakePlatform(self.time, self.cluster)
         self.agent.on_inject = self.platform.saw
         self.agent.on_recover = self.platform.recovered
+        self.agent.on_arm = self.run_into
         self.loads = FakeLoads(self.undo_clock)
         self.journal = journal or Journal.own(folder / "undo.jsonl", RUN, UNDOS, disk)
         self.events: list[Event] = []
@@ -158,6 +160,17 @@ class FakeWorld:
         state = state_of(plan, self.world(), Settings())
         state.watches.begin(plan, (), Deadline.after(self.clock, 1.0))
         return Stepping(state).context(planned, self.clock)
+
+    def run_into(self, record: FaultRecord) -> None:
+        """The pods that hold the GPU run into a CUDA fault at once."""
+        seat = next(one for one in self.agent.nodes[record.node] if one.uuid == record.gpu_uuid)
+        self.agent.hits[record.fault_id] = tuple(
+            ProcessHits(
+                record.node, 7, "vllm", pod, "worker", False, seat.uuid, 3, 719, "cuLaunchKernel",
+                self.undo_clock.now().isoformat(),
+            )
+            for pod in seat.held_by
+        )  # fmt: skip
 
     def undo_context(self, seconds: float = 60.0) -> UndoContext:
         return UndoContext(self.undo_clock, Deadline.after(self.undo_clock, seconds), self.agent, self.cluster)

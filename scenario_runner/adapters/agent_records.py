@@ -1,7 +1,9 @@
 """The agents' JSON as values of the domain; each function raises KeyError, TypeError or ValueError on another shape."""
 
+from collections.abc import Iterator
 from typing import Any
 
+from scenario_runner.core.cuda import CudaHits, ProcessHits
 from scenario_runner.core.faults import FaultList, FaultRecord, GpuSeat, KernelRecord
 
 
@@ -28,7 +30,49 @@ def fault_record(record: Any) -> FaultRecord:
         ended_at=record.get("ended_at") or "",
         end_reason=record.get("end_reason") or "",
         evidence=_kernel_record(record.get("evidence")),
+        cuda=_profile(record.get("cuda")),
     )
+
+
+def cuda_hits(answer: Any, fault_id: str) -> CudaHits:
+    """Of one fault."""
+    processes = (_process(node["node"], one, hit) for node in answer["nodes"] for one, hit in _hits(node, fault_id))
+    missed = (
+        f"{node['node']}: process {one['pid']} ({one['process']})"
+        for node in answer["nodes"]
+        for one in node["without_library"]
+    )
+    unreachable = (f"{one['node']}: {one['reason']}" for one in answer["unreachable"])
+    return CudaHits(tuple(processes), tuple(missed), tuple(unreachable))
+
+
+def _hits(node: Any, fault_id: str) -> Iterator[tuple[Any, Any]]:
+    """Each process with what the rule did to it that hit it most."""
+    for one in node["processes"]:
+        ours = [hit for hit in one["hits"] if hit["fault_id"] == fault_id]
+        if ours:
+            yield one, max(ours, key=lambda hit: int(hit["hits"]))
+
+
+def _process(node: str, one: Any, hit: Any) -> ProcessHits:
+    owner = one["owner"] or {}
+    return ProcessHits(
+        node=node,
+        pid=one["container_pid"],
+        process=one["process"],
+        pod=f"{owner['namespace']}/{owner['pod']}" if owner else "",
+        container=owner.get("container", ""),
+        probe=one["probe"],
+        gpu=hit["gpu_uuid"] or "",
+        hits=hit["hits"],
+        code=hit["code"],
+        function=hit["function"],
+        first=hit["first_hit_at"],
+    )
+
+
+def _profile(cuda: Any) -> str:
+    return "" if cuda is None else cuda["profile"] or "own rules"
 
 
 def renewed(answer: Any) -> FaultRecord:

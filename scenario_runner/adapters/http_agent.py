@@ -4,10 +4,11 @@ import ssl
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from scenario_runner.adapters.agent_records import fault_list, fault_record, gpu_seats, renewed
+from scenario_runner.adapters.agent_records import cuda_hits, fault_list, fault_record, gpu_seats, renewed
 from scenario_runner.adapters.http_library import httpx
+from scenario_runner.core.cuda import CudaHits
 from scenario_runner.core.faults import FaultList, FaultRecord, GpuSeat
-from scenario_runner.core.ports import Injection
+from scenario_runner.core.ports import Arming, Injection
 from scenario_runner.errors import TargetRefused, TargetUnreachable
 
 T = TypeVar("T")
@@ -87,6 +88,26 @@ class HttpAgent:
         route = f"{self._url}/api/v1/faults/gpu/inject/xid-{injection.xid}"
         request = self._http.build_request("POST", route, json=body, headers={"Idempotency-Key": injection.name})
         return self._ask(f"inject XID {injection.xid} on {injection.node}", request, fault_record)
+
+    def arm(self, arming: Arming) -> FaultRecord:
+        body = {
+            "node_name": arming.node,
+            "gpu_id": arming.gpu,
+            **({"profile": arming.profile} if arming.profile else {"xid": arming.xid}),
+            "override": dict(arming.override) or None,
+            "duration": arming.duration,
+            "ttl": arming.ttl,
+            "max_lifetime": arming.max_lifetime,
+            "run": arming.run,
+        }
+        route = f"{self._url}/api/v1/cuda/arm"
+        request = self._http.build_request("POST", route, json=body, headers={"Idempotency-Key": arming.name})
+        return self._ask(f"arm CUDA faults on {arming.node}", request, fault_record)
+
+    def cuda_hits(self, fault_id: str) -> CudaHits:
+        route = f"{self._url}/api/v1/cuda/hits"
+        request = self._http.build_request("GET", route, params={"fault_id": fault_id})
+        return self._ask(f"ask what {fault_id} has hit", request, lambda answer: cuda_hits(answer, fault_id))
 
     def recover(self, fault_id: str) -> FaultRecord:
         name = fault_id.partition("~")[2]

@@ -9,8 +9,9 @@ from scenario_runner.adapters.agent_proxy import ApiServerTransport
 from scenario_runner.adapters.http_agent import HttpAgent
 from scenario_runner.adapters.kubernetes_cluster import KubernetesCluster
 from scenario_runner.app.place import AgentWish
+from scenario_runner.core.cuda import CudaHits
 from scenario_runner.core.faults import FaultList, FaultRecord, GpuSeat
-from scenario_runner.core.ports import Agent, Injection
+from scenario_runner.core.ports import Agent, Arming, Injection
 from scenario_runner.errors import Refused, TargetRefused, TargetUnreachable
 
 NAMESPACE = "scenario-runner"
@@ -42,6 +43,12 @@ class NoAgent:
 
     def inject(self, injection: Injection) -> FaultRecord:
         raise TargetUnreachable(f"cannot inject XID {injection.xid} on {injection.node}: {self._why}")
+
+    def arm(self, arming: Arming) -> FaultRecord:
+        raise TargetUnreachable(f"cannot arm CUDA faults on {arming.node}: {self._why}")
+
+    def cuda_hits(self, fault_id: str) -> CudaHits:
+        raise TargetUnreachable(f"cannot ask what {fault_id} has hit: {self._why}")
 
     def recover(self, fault_id: str) -> FaultRecord:
         raise TargetUnreachable(f"cannot recover fault {fault_id}: {self._why}")

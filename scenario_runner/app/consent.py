@@ -55,9 +55,7 @@ def notice(plan: Plan, where: Backend) -> Iterator[str]:
     """Which cluster, who is hit, what is changed and what follows from it."""
     yield plan.scenario
     yield from (f"  {line}" for line in cluster_lines(where))
-    hit = dict.fromkeys(
-        f"XID {one.xid} on GPU {one.gpu} of {one.node.name}" for one in victims(plan.steps, plan.targets)
-    )
+    hit = dict.fromkeys(f"{one.what} on GPU {one.gpu} of {one.node.name}" for one in victims(plan.steps, plan.targets))
     for title, rows in (("victims", tuple(hit)), ("changes", plan.changes), ("consequences", plan.consequences)):
         yield f"  {title}:" + ("" if rows else " none")
         yield from (f"    {row}" for row in rows)

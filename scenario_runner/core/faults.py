@@ -39,6 +39,7 @@ class FaultRecord:
     ended_at: str = ""
     end_reason: str = ""
     evidence: KernelRecord | None = None
+    cuda: str = ""  # of a CUDA fault: its profile, or "own rules"
 
     @property
     def over(self) -> bool:
@@ -66,8 +67,13 @@ class Fault:
     gpu_uuid: str
     pci: str
     at: float  # seconds on the run's clock when the injection was acknowledged
-    expect: str = "observed"  # "written": a kernel line alone is enough
+    expect: str = "observed"  # "written": a kernel line (or being armed) alone is enough
     duration: float | None = None  # seconds after which the agent lets it expire; None: until it is taken back
+    cuda: str = ""  # of a CUDA fault: its profile; no line of the kernel's log tells of it
+
+    @property
+    def words(self) -> str:
+        return f"CUDA fault {self.cuda}" if self.cuda else f"XID {self.xid}"
 
 
 @dataclass(frozen=True)

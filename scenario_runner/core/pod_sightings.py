@@ -43,6 +43,11 @@ def crashes(log: ObservationLog, target: WorkloadTarget, since: float) -> dict[s
     return found
 
 
+def pods_ever(log: ObservationLog, target: WorkloadTarget) -> set[str]:
+    """Names of all pods that the run ever saw of a workload, also of those that are gone."""
+    return {name for name in log.names("pod") if _ever_belonged(log, name, target)}
+
+
 def _is_crash(seen: Observation) -> bool:
     if seen.fact == "restarts":
         return int(seen.value or 0) > int(seen.was or 0)

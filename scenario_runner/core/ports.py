@@ -1,9 +1,10 @@
 """The outside world as the rest of the package sees it. Adapters implement these; tests have fakes of them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from scenario_runner.core.cuda import CudaHits
 from scenario_runner.core.faults import FaultList, FaultRecord, GpuSeat
 from scenario_runner.core.samples import LoadOrder, Samples
 from scenario_runner.core.states import BudgetState, NodeState, PodState, ServiceState, State, WorkloadState
@@ -36,12 +37,39 @@ class Injection:
         return f"{self.node}~{self.name}"
 
 
+@dataclass(frozen=True)
+class Arming:
+    """
+    A CUDA fault as it is ordered from an agent: a profile by name or, where that is "", the one of an XID.
+
+    `override` replaces these fields in every rule of the profile. Times in seconds.
+    """
+
+    name: str
+    node: str
+    gpu: str  # UUID
+    run: str
+    profile: str = ""
+    xid: int = 0
+    override: Mapping[str, Any] = field(default_factory=dict)
+    duration: float | None = None
+    ttl: float | None = None
+    max_lifetime: float | None = None
+
+    @property
+    def fault_id(self) -> str:
+        return f"{self.node}~{self.name}"
+
+
 class AgentReads(Protocol):
     """What may be asked of the fault agents at any time. Raise TargetUnreachable or TargetRefused."""
 
     def gpus(self, node: str) -> tuple[GpuSeat, ...]: ...
     def faults(self) -> FaultList: ...
     def fault(self, fault_id: str) -> FaultRecord | None: ...
+    def cuda_hits(self, fault_id: str) -> CudaHits:
+        """Which processes a CUDA fault has hit until now, also when it is over."""
+        ...
 
 
 class Agent(AgentReads, Protocol):
@@ -49,6 +77,11 @@ class Agent(AgentReads, Protocol):
 
     @changes_the_world
     def inject(self, injection: Injection) -> FaultRecord: ...
+    @changes_the_world
+    def arm(self, arming: Arming) -> FaultRecord:
+        """Let CUDA calls of processes with the library fail from now on, until the fault is recovered or ends."""
+        ...
+
     def recover(self, fault_id: str) -> FaultRecord:
         """Take a fault back. Safe twice; an unknown id gets a tombstone, so that a late injection of it fails."""
         ...

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from scenario_runner.core.cuda import ProcessHits
 from scenario_runner.core.faults import KernelRecord
 from scenario_runner.core.observations import Observation
 from scenario_runner.core.outcome import Outcome, Status
@@ -60,6 +61,8 @@ class FaultSummary:
     start: float
     end: float | None
     end_reason: str
+    cuda: str = ""  # of a CUDA fault: its profile
+    hits: tuple[ProcessHits, ...] = ()  # what a CUDA fault did to processes
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,14 @@ class StepName:
     kinds: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Strike:
+    """What a fault step does to each of its victims, in words, and the XID that their kernel logs show (0: none)."""
+
+    words: str  # "XID 79"
+    xid: int = 0
+
+
 class UndoPhase(IntEnum):
     """The order in which changes are taken back; newest first within a phase."""
 
@@ -136,6 +144,15 @@ class Run(Protocol):
 
     def joined(self, step_id: str) -> None: ...
     def add_fault(self, fault: Fault) -> None: ...
+    def rolled_out(self, workload: str) -> None:
+        """The run itself has replaced the pods of that workload target: a pod of it may be another one by now."""
+        ...
+
+    @property
+    def replaced(self) -> frozenset[str]:
+        """Names of the workload targets whose pods the run has replaced."""
+        ...
+
     @property
     def faults(self) -> tuple[Fault, ...]: ...
     def started(self, fault: Fault) -> float:
@@ -239,6 +256,10 @@ class Step(BaseModel):
         """What the cluster must permit for this step and its undo, beside what every run reads; default nothing."""
         del targets
         return []
+
+    def strikes(self) -> Strike | None:
+        """What a fault does to the nodes of its `target`, for guards and consequences; None: this is no fault."""
+        return None
 
     def title(self) -> str:
         """What people read when the scenario gives no name; the kind and its bare value by default."""

@@ -21,13 +21,19 @@ class NodesTarget:
 
 @dataclass(frozen=True)
 class GpuTarget:
-    """One GPU of one node; `held_by` is the pod (namespace/name) that held it when the plan was made, or ''."""
+    """
+    One GPU of one node.
+
+    `held_by` is the pod (namespace/name) that held it when the plan was made, `workload` the target for whose sake the
+    GPU was chosen; both may be ''.
+    """
 
     node: NodeTarget
     index: int
     uuid: str
     pci: str
     held_by: str = ""
+    workload: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from scenario_runner.core.clock import Clock
+from scenario_runner.core.cuda import CudaHits
 from scenario_runner.core.faults import Fault, FaultRecord, Interval
 from scenario_runner.core.observations import ObservationLog
 from scenario_runner.core.ports import LoadRun
@@ -53,6 +54,8 @@ class Ledger:
         self._ordered: dict[str, float] = {}  # fault id -> when it was ordered
         self._ends: dict[str, FaultEnd] = {}
         self._records: dict[str, FaultRecord] = {}
+        self._hits: dict[str, CudaHits] = {}
+        self._replaced: set[str] = set()  # workload targets whose pods the run itself has replaced
 
     @property
     def run_id(self) -> str:
@@ -126,10 +129,27 @@ class Ledger:
     def end_of(self, fault: Fault) -> FaultEnd | None:
         """The earliest of: taken back, over at the agent, healed by the platform."""
         told = self._ends.get(fault.fault_id)
-        at = healed(self._log, fault.node, self.started(fault))
+        at = None if fault.cuda else healed(self._log, fault.node, self.started(fault))
         if at is None or (told is not None and told.at <= at):
             return told
         return FaultEnd(max(at, fault.at), "healed by the platform")
+
+    def keep_hits(self, fault_id: str, hits: CudaHits) -> None:
+        """What the agent said last about the processes that a CUDA fault hit."""
+        with self._lock:
+            self._hits[fault_id] = hits
+
+    def hits(self, fault_id: str) -> CudaHits:
+        return self._hits.get(fault_id, CudaHits(()))
+
+    def rolled_out(self, workload: str) -> None:
+        with self._lock:
+            self._replaced.add(workload)
+
+    @property
+    def replaced(self) -> frozenset[str]:
+        with self._lock:
+            return frozenset(self._replaced)
 
     @property
     def in_force(self) -> tuple[Fault, ...]:
@@ -140,7 +160,9 @@ class Ledger:
         hits = self._log.select("fault", fault.fault_id, "evidence", since=self.started(fault))
         if any(one.value == "hit" for one in hits):
             return "hit"
-        alone = [one.node for one in self.faults].count(fault.node) == 1
+        if fault.cuda:
+            return "written"  # the platform sees the kernel's log, which tells nothing of it
+        alone = [one.node for one in self.faults if not one.cuda].count(fault.node) == 1
         return "noticed" if noticed(self._log, fault, self.started(fault), alone=alone) else "written"
 
     def window(self, name: str) -> tuple[Interval, ...]:

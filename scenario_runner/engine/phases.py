@@ -15,7 +15,7 @@ Accept = Callable[[Observation], bool]
 def phase_times(state: RunState) -> tuple[PhaseTime, ...]:
     """For each node with a fault, since its first fault was ordered, in the order in which the phases come."""
     nodes: dict[str, Fault] = {}
-    for fault in state.ledger.faults:
+    for fault in sorted(state.ledger.faults, key=lambda one: bool(one.cuda)):  # the platform reacts to XIDs
         nodes.setdefault(fault.node, fault)
     return tuple(phase for fault in nodes.values() for phase in _of(state, fault))
 
@@ -30,8 +30,8 @@ def _of(state: RunState, fault: Fault) -> Iterator[PhaseTime]:
             return PhaseTime(name, fault.node, None, budget)
         return PhaseTime(name, fault.node, found.at - since, budget, f"{found.fact} {found.value}".strip())
 
-    yield PhaseTime("inject", fault.node, fault.at - since, None, f"XID {fault.xid} acknowledged")
-    alone = sum(one.node == fault.node for one in state.ledger.faults) == 1
+    yield PhaseTime("inject", fault.node, fault.at - since, None, f"{fault.words} acknowledged")
+    alone = sum(one.node == fault.node and not one.cuda for one in state.ledger.faults) == 1
     yield phase("noticed", noticed(log, fault, since, alone=alone), profile.detected)
     crashed = first(log.select("pod", since=since), _crashed(state, fault.node))
     if crashed is not None:

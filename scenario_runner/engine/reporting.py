@@ -134,6 +134,8 @@ def _fault(state: RunState, fault: Fault) -> FaultSummary:
         start=fault.at - state.ledger.began,
         end=None if end is None else end.at - state.ledger.began,
         end_reason="" if end is None else end.reason,
+        cuda=fault.cuda,
+        hits=state.ledger.hits(fault.fault_id).processes,
     )
 
 

@@ -8,6 +8,7 @@ from scenario_runner.core.clock import Clock, Deadline
 from scenario_runner.core.events import StepEnded
 from scenario_runner.core.outcome import Finding, Outcome, Phase, Role, Status
 from scenario_runner.core.step import UndoContext
+from scenario_runner.core.undo.disarm_cuda import DisarmCuda
 from scenario_runner.core.undo.recover_fault import RecoverFault
 from scenario_runner.engine.ledger import FaultEnd
 from scenario_runner.engine.records import Promise
@@ -70,7 +71,7 @@ def _revert(state: RunState, clock: Clock, deadline: Deadline, promises: Iterabl
 
 
 def _ordered(state: RunState, clock: Clock, promise: Promise) -> None:
-    if isinstance(promise.undo, RecoverFault):
+    if isinstance(promise.undo, RecoverFault | DisarmCuda):
         state.ledger.ended(promise.undo.fault_id, FaultEnd(clock.monotonic(), "taken back"))
 
 

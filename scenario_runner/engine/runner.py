@@ -17,6 +17,7 @@ from scenario_runner.core.outcome import Outcome, Phase, Status
 from scenario_runner.core.plan import Plan, PlannedStep
 from scenario_runner.core.report import Report
 from scenario_runner.engine.broadcast import Broadcast
+from scenario_runner.engine.hits import HitWatch
 from scenario_runner.engine.ledger import Ledger
 from scenario_runner.engine.renewals import Renewals
 from scenario_runner.engine.reporting import report, summarise
@@ -53,6 +54,7 @@ class _Life:
         world, settings = state.world, state.settings
         self._ticker = Ticker(state.plan, world.clocks.undo, world.stop, state.ledger, state.watches, state.emit)
         self._renewals = Renewals(world.agent, state.ledger, state.log, world.clocks.undo, settings.ttl)
+        self._hits = HitWatch(world.agent, state.ledger, state.log)
         self._renewals.until = state.ledger.began + state.plan.worst_case + state.plan.undo_budget
         state.ledger.refresh = self._renewals.renew
 
@@ -65,6 +67,7 @@ class _Life:
             beats.callback(self._beat(state.settings.tick, self._ticker.tick, "ticker"))
             with ExitStack() as renewing:
                 renewing.callback(self._beat(state.settings.ttl / 4, self._renewals.renew, "renewals"))
+                renewing.callback(self._beat(state.settings.hits, self._hits.look, "hits"))
                 self._safely(self._steps)
                 self._safely(self._always)
                 self._safely(self._renewals.renew)
@@ -165,6 +168,7 @@ class _Life:
             if not handle.joined:
                 handle.run.close()
         take_everything_back(self._state)
+        self._hits.look_again()
         for fault in self._state.ledger.faults:
             with suppress(ScenarioRunnerError):
                 record = self._state.world.agent.fault(fault.fault_id)

@@ -89,15 +89,19 @@ def _accidents(facts: Facts) -> Iterator[str]:
         yield from _untested(facts)
 
 
+_XID_UNPROVED = (
+    "was written to the kernel log, and nobody was seen to notice it: "
+    "no condition, event or state of the platform, no hit in the workload"
+)
+_CUDA_UNPROVED = "was armed, and no process of a pod ran into it: do its pods carry the library, and use that GPU?"
+
+
 def _unproved(proved: ProvedFault) -> Iterator[str]:
     fault = proved.fault
     if not proved.observed:
-        yield (
-            f"XID {fault.xid} on {fault.node} was written to the kernel log, and nobody was seen to notice it: "
-            "no condition, event or state of the platform, no hit in the workload"
-        )
+        yield f"{fault.words} on {fault.node} {_CUDA_UNPROVED if fault.cuda else _XID_UNPROVED}"
     if proved.spoiled:
-        yield f"XID {fault.xid} on {fault.node} {proved.spoiled}, which the scenario did not ask for"
+        yield f"{fault.words} on {fault.node} {proved.spoiled}, which the scenario did not ask for"
 
 
 def _untested(facts: Facts) -> Iterator[str]:
@@ -119,8 +123,12 @@ def _praise(facts: Facts) -> str:
     passed = sum(one.status is Status.PASSED and one.phase is not Phase.UNDO for one in facts.outcomes)
     if not facts.faults:
         return f"{passed} steps passed; a control without a fault"
-    proofs = ", ".join(f"XID {one.fault.xid} on {one.fault.node} was {one.evidence}" for one in facts.faults)
+    proofs = ", ".join(f"{one.fault.words} on {one.fault.node} was {_proof(one)}" for one in facts.faults)
     return f"{passed} steps passed; {proofs}; everything was taken back"
+
+
+def _proof(proved: ProvedFault) -> str:
+    return "armed" if proved.evidence == "written" and proved.fault.cuda else proved.evidence
 
 
 def _verdict(status: Status, code: ExitCode, reason: str) -> Verdict:

@@ -66,5 +66,6 @@ class Settings:
     grace: float = 60.0  # for `always` steps and evidence once the run was asked to stop
     ttl: float = FAULT_TTL
     tick: float = 0.25
+    hits: float = 0.5  # between two looks at what CUDA faults hit
     sync: float = 15.0  # for the first complete list of each watch
     remediations: tuple[Watch, ...] = REMEDIATIONS

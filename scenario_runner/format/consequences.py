@@ -6,7 +6,6 @@ from scenario_runner.core.ports import ClusterReads
 from scenario_runner.core.selectors import matches
 from scenario_runner.core.states import BudgetState, PodState
 from scenario_runner.format.guards import Victim
-from scenario_runner.gpu.xids import xid_table
 
 _GPU_LABEL = "nvidia.com/gpu.present=true"
 _MANY = 8  # pods in a line
@@ -14,9 +13,9 @@ _MANY = 8  # pods in a line
 
 def consequences(hit: Sequence[Victim], cluster: ClusterReads) -> tuple[str, ...]:
     """A line for each: the platform's answers, the pods of every namespace in their way, and budgets that slow them."""
-    lines = [_answer(victim) for victim in hit]
-    answered = sorted({one.node.name for one in hit if xid_table().consequences(one.xid)})
-    drained = sorted({one.node.name for one in hit if "drain" in xid_table().consequences(one.xid)})
+    lines = [_answer(victim) for victim in hit if victim.xid]
+    answered = sorted({one.node.name for one in hit if one.consequences})
+    drained = sorted({one.node.name for one in hit if "drain" in one.consequences})
     pods = [pod for pod in cluster.pods("") if not pod.deleting] if answered else []
     budgets = cluster.budgets() if drained else ()
     for node in answered:
@@ -30,9 +29,9 @@ def consequences(hit: Sequence[Victim], cluster: ClusterReads) -> tuple[str, ...
 
 
 def _answer(victim: Victim) -> str:
-    expected = xid_table().consequences(victim.xid)
+    expected = victim.consequences
     answer = ", ".join(expected) if expected else "no action"
-    return f"{victim.node.name}: {answer} (the platform's answer to XID {victim.xid})"
+    return f"{victim.node.name}: {answer} (the platform's answer to {victim.what})"
 
 
 def _names(pods: Sequence[PodState]) -> str:

@@ -24,10 +24,16 @@ class Victim:
     """One node that a fault step will hit, and which of its GPUs."""
 
     step: PlannedStep
-    xid: int
+    what: str  # "XID 79"
+    xid: int  # that its kernel log will show; 0: none
     node: NodeTarget
     gpu: str
     held_by: str = ""
+
+    @property
+    def consequences(self) -> tuple[str, ...]:
+        """What the platform is expected to do: nothing where no kernel log tells it."""
+        return xid_table().consequences(self.xid) if self.xid else ()
 
 
 def victims(steps: Iterable[PlannedStep], targets: Mapping[str, Target]) -> tuple[Victim, ...]:
@@ -42,12 +48,14 @@ def victims(steps: Iterable[PlannedStep], targets: Mapping[str, Target]) -> tupl
 
 def _victims_of(planned: PlannedStep, targets: Mapping[str, Target]) -> Iterator[Victim]:
     target = targets.get(str(getattr(planned.step, "target", "")))
-    xid = getattr(planned.step, "xid", 0)
+    strike = planned.step.strikes()
+    if strike is None:
+        return
     if isinstance(target, GpuTarget):
-        yield Victim(planned, xid, target.node, str(target.index), target.held_by)
+        yield Victim(planned, strike.words, strike.xid, target.node, str(target.index), target.held_by)
     elif isinstance(target, NodeTarget | NodesTarget):
         for node in nodes_of(target):
-            yield Victim(planned, xid, node, str(getattr(planned.step, "gpu", 0)))
+            yield Victim(planned, strike.words, strike.xid, node, str(getattr(planned.step, "gpu", 0)))
 
 
 def unmet(requires: Sequence[str], cluster: ClusterReads, agent: AgentReads) -> list[str]:
@@ -90,9 +98,9 @@ def _sizes(guards: Guards, hit: Sequence[Victim]) -> Iterator[str]:
 
 def _forbidden_consequences(guards: Guards, hit: Sequence[Victim]) -> Iterator[str]:
     for victim in hit:
-        for consequence in xid_table().consequences(victim.xid):
+        for consequence in victim.consequences:
             if consequence not in guards.allow:
-                what = f"XID {victim.xid} makes the platform {_verb(consequence)} {victim.node.name}"
+                what = f"{victim.what} makes the platform {_verb(consequence)} {victim.node.name}"
                 yield f"{what}, and guards.allow does not name {consequence}"
 
 

@@ -10,7 +10,6 @@ from scenario_runner.core.targets import GpuTarget, Target, WorkloadTarget
 from scenario_runner.errors import StepBroken, TargetRefused, TargetUnreachable
 from scenario_runner.format.guards import Victim
 from scenario_runner.format.lookup import MANY
-from scenario_runner.gpu.xids import xid_table
 
 
 @dataclass(frozen=True)
@@ -71,12 +70,12 @@ class _Holders:
         seats = self.agent.gpus(node)
         seat = seat_of(node, seats, victim.gpu)
         aimed = isinstance(targets.get(str(getattr(victim.step.step, "target", ""))), GpuTarget)
-        whole_node = not aimed and "drain" in xid_table().consequences(victim.xid)
+        whole_node = not aimed and "drain" in victim.consequences
         if any(self._ours(one) for one in (seats if whole_node else [seat])):
             return ""
         what = f"a GPU of {node}" if whole_node else f"GPU {seat.index} of {node}"
         holder = f" ({', '.join(seat.held_by)} does)" if seat.held_by and not whole_node else ""
-        return f"no pod of {self.names} holds {what}{holder}, so nobody would feel XID {victim.xid} there"
+        return f"no pod of {self.names} holds {what}{holder}, so nobody would feel {victim.what} there"
 
     def _ours(self, seat: GpuSeat) -> bool:
         return any(holder in self.pods for holder in seat.held_by)

@@ -105,12 +105,12 @@ class Lookup:
         at = NodeTarget(node.name, node.uid)
         return [_at(at, seat) for seat in seats]
 
-    def held_by(self, pod: PodState) -> list[Seat]:
-        """The GPUs that a pod really holds, as the agent of its node knows."""
+    def held_by(self, pod: PodState, workload: str) -> list[Seat]:
+        """The GPUs that a pod of that workload target really holds, as the agent of its node knows."""
         node, holder = self.node(pod.node), f"{pod.namespace}/{pod.name}"
         held = sorted((seat for seat in self._seats(pod.node) if holder in seat.held_by), key=lambda seat: seat.index)
         at = NodeTarget(node.name, node.uid)
-        return [Seat(GpuTarget(at, seat.index, seat.uuid, seat.pci, holder), pod.name) for seat in held]
+        return [Seat(GpuTarget(at, seat.index, seat.uuid, seat.pci, holder, workload), pod.name) for seat in held]
 
     def _seats(self, node: str) -> Sequence[GpuSeat]:
         try:

@@ -149,7 +149,8 @@ class _Resolver:
 
     def _gpus_held(self, look: Lookup, by: GpuBy) -> list[Seat]:
         pods = self._pods_of(look, by.workload or "")
-        found = [seat for pod in pods for seat in look.held_by(pod) if by.index in {None, seat.gpu.index}]
+        held = (seat for pod in pods for seat in look.held_by(pod, by.workload or ""))
+        found = [seat for seat in held if by.index in {None, seat.gpu.index}]
         if not found:
             which = "a GPU" if by.index is None else f"GPU {by.index} of its node"
             where = ", ".join(f"{pod.name} on {pod.node}" for pod in pods)

@@ -5,14 +5,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from scenario_runner.core.aiming import aim
 from scenario_runner.core.faulting import fault_name
 from scenario_runner.core.faults import FAULT_TTL, Fault, FaultRecord, GpuSeat
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.ports import Injection
 from scenario_runner.core.quantities import Seconds
-from scenario_runner.core.seats import seat_of
-from scenario_runner.core.step import Context, Step, TargetKinds
-from scenario_runner.core.targets import GpuTarget, NodeTarget, Target, nodes_of
+from scenario_runner.core.step import Context, Step, Strike, TargetKinds
+from scenario_runner.core.targets import GpuTarget, Target, nodes_of
 from scenario_runner.core.undo.recover_fault import RecoverFault
 from scenario_runner.errors import StepBroken
 from scenario_runner.gpu.xids import xid_table
@@ -57,7 +57,7 @@ class InjectXid(Step):
 
     def run(self, ctx: Context) -> Finding:
         target = ctx.target(self.target)
-        aims = [(node, self._seat(ctx, target, node)) for node in nodes_of(target)]
+        aims = [(node, aim(ctx, target, node, self.gpu)) for node in nodes_of(target)]
         faults = [self._inject(ctx, node.name, seat) for node, seat in aims]
         return Finding("; ".join(faults), {"faults": float(len(faults))})
 
@@ -66,25 +66,11 @@ class InjectXid(Step):
         index = target.index if isinstance(target, GpuTarget) else self.gpu
         return [f"{node.name}: a kernel log line with XID {self.xid} for GPU {index}" for node in nodes_of(target)]
 
+    def strikes(self) -> Strike:
+        return Strike(f"XID {self.xid}", self.xid)
+
     def title(self) -> str:
         return f"XID {self.xid} on {self.target}"
-
-    def _seat(self, ctx: Context, target: Target, node: NodeTarget) -> GpuSeat:
-        """The GPU as its agent knows it now; StepBroken when it is no longer the one that was planned."""
-        now = ctx.cluster.node(node.name)
-        if now is None or now.uid != node.uid:
-            raise StepBroken(f"node {node.name} is no longer the one that was planned; nothing was injected")
-        seats = ctx.agent.gpus(node.name)
-        if not isinstance(target, GpuTarget):
-            return seat_of(node.name, seats, self.gpu)
-        seat = seat_of(node.name, seats, target.uuid)
-        if target.held_by and target.held_by not in seat.held_by:
-            holder = f"by {', '.join(seat.held_by)}" if seat.held_by else "by nobody"
-            raise StepBroken(
-                f"pod {target.held_by} has moved: GPU {seat.index} of {node.name} is now held {holder};"
-                " nothing was injected"
-            )
-        return seat
 
     def _inject(self, ctx: Context, node: str, seat: GpuSeat) -> str:
         """Promise, inject, and say what was written."""

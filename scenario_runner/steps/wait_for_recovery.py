@@ -91,7 +91,7 @@ class WaitForRecovery(Step):
 def _unnoticed(ctx: Context) -> list[str]:
     """The faults that must be noticed and are not yet."""
     waiting = [one for one in ctx.run.faults if one.expect == "observed" and ctx.run.evidence(one) == "written"]
-    return [f"XID {fault.xid} on {fault.node}" for fault in waiting]
+    return [f"{fault.words} on {fault.node}" for fault in waiting]
 
 
 def _trust(handle: LoadHandle) -> None:

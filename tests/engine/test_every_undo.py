@@ -9,6 +9,7 @@ from scenario_runner.core.ports import Edit, ObjectRef
 from scenario_runner.core.step import Act, Undo, UndoPhase
 from scenario_runner.core.undo import UNDOS
 from scenario_runner.core.undo.delete_created import DeleteCreated
+from scenario_runner.core.undo.disarm_cuda import DisarmCuda
 from scenario_runner.core.undo.recover_fault import RecoverFault
 from scenario_runner.core.undo.revert_edits import RevertEdits, SavedEdit
 from scenario_runner.errors import TargetRefused, TargetUnreachable
@@ -18,6 +19,7 @@ SAMPLES = {
     "delete_created": DeleteCreated(
         api_version="v1", kind="ConfigMap", namespace="dynamo", name="scenario-runner-library"
     ),
+    "disarm_cuda": DisarmCuda(fault_id="gpu-1~c", node="gpu-1", what="CUDA fault gpu-lost"),
     "recover_fault": RecoverFault(fault_id="gpu-1~f", node="gpu-1", xid=79),
     "revert_edits": RevertEdits(
         api_version="apps/v1", kind="Deployment", namespace="dynamo", name="vllm-decode", uid="uid-vllm-decode",

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from scenario_runner.core.outcome import Role
 from scenario_runner.core.quantities import Limit, RatePerSecond, Ratio, Seconds
-from scenario_runner.core.step import LoadName, Step, StepName, TargetKinds
+from scenario_runner.core.step import LoadName, Step, StepName, Strike, TargetKinds
 
 
 class SmallStep(Step):
@@ -27,6 +27,9 @@ class InjectXid(SmallStep):
     gpu: int = Field(0, description="Which GPU of a node.")
     duration: Seconds | None = Field(None, description="How long.")
     expect: Literal["observed", "written"] = Field("observed", description="What proof is enough.")
+
+    def strikes(self):
+        return Strike(f"XID {self.xid}", self.xid)
 
     def changes(self, targets):
         return [f"{self.target}: a kernel log line with XID {self.xid}"]

@@ -47,13 +47,13 @@ WORKLOAD = "worker: {workload: deployment/w}\n"
         ("{node_of: {selector: app=w}}", TWO, "gpu-2, runs w-a", ("gpu-1, runs w-b", "gpu-3, runs w-c")),
         (
             "{gpu_of: worker}",
-            GpuTarget(TWO, 1, "GPU-21", "4001:21:00", "dynamo/w-a"),
+            GpuTarget(TWO, 1, "GPU-21", "4001:21:00", "dynamo/w-a", "worker"),
             "GPU 1 of gpu-2, held by w-a",
             ("GPU 1 of gpu-1, held by w-b", "GPU 1 of gpu-3, held by w-c"),
         ),
         (
             "{gpu_of: {workload: worker, index: 1, pick: first}}",
-            GpuTarget(TWO, 1, "GPU-21", "4001:21:00", "dynamo/w-a"),
+            GpuTarget(TWO, 1, "GPU-21", "4001:21:00", "dynamo/w-a", "worker"),
             "GPU 1 of gpu-2, held by w-a",
             ("GPU 1 of gpu-1, held by w-b", "GPU 1 of gpu-3, held by w-c"),
         ),

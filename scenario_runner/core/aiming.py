@@ -1,0 +1,50 @@
+"""Where a fault step hits now: the planned GPU, looked at again at the last moment."""
+
+from scenario_runner.core.faults import GpuSeat
+from scenario_runner.core.seats import seat_of
+from scenario_runner.core.step import Context
+from scenario_runner.core.targets import GpuTarget, NodeTarget, Target, WorkloadTarget
+from scenario_runner.errors import StepBroken
+
+
+def aim(ctx: Context, target: Target, node: NodeTarget, gpu: int | str) -> GpuSeat:
+    """
+    The GPU as its agent knows it now; `gpu` names it on a node target.
+
+    StepBroken when node or pod are no longer the ones that were planned. Where the run itself has replaced the pods
+    of the workload, the GPU is one of the same node that a new pod of it holds.
+    """
+    now = ctx.cluster.node(node.name)
+    if now is None or now.uid != node.uid:
+        raise StepBroken(f"node {node.name} is no longer the one that was planned; nothing was injected")
+    seats = ctx.agent.gpus(node.name)
+    if not isinstance(target, GpuTarget):
+        return seat_of(node.name, seats, gpu)
+    seat = seat_of(node.name, seats, target.uuid)
+    if not target.held_by or target.held_by in seat.held_by:
+        return seat
+    if target.workload in ctx.run.replaced:
+        return _of_new_pods(ctx, target, seats)
+    raise StepBroken(
+        f"pod {target.held_by} has moved: GPU {seat.index} of {node.name} is now held {_holder(seat)};"
+        " nothing was injected"
+    )
+
+
+def _of_new_pods(ctx: Context, target: GpuTarget, seats: tuple[GpuSeat, ...]) -> GpuSeat:
+    """The GPU that this run has hit before, else the planned one, else the first that a pod of the workload holds."""
+    hit = {fault.gpu_uuid for fault in ctx.run.faults if fault.node == target.node.name}
+    workload = ctx.target(target.workload)
+    assert isinstance(workload, WorkloadTarget)
+    pods = {f"{pod.namespace}/{pod.name}" for pod in ctx.cluster.pods(workload.namespace, workload.selector)}
+    held = [seat for seat in seats if seat.uuid in hit or pods & set(seat.held_by)]
+    if not held:
+        raise StepBroken(
+            f"the rollout of {target.workload} left no pod of it on {target.node.name}, where its GPU"
+            f" {target.index} was to be hit; nothing was injected"
+        )
+    return min(held, key=lambda seat: (seat.uuid not in hit, seat.uuid != target.uuid, seat.index))
+
+
+def _holder(seat: GpuSeat) -> str:
+    return f"by {', '.join(seat.held_by)}" if seat.held_by else "by nobody"

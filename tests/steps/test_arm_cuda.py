@@ -1,0 +1,146 @@
+"""Arming CUDA faults: what is promised, ordered, proved and refused."""
+
+from dataclasses import replace
+
+import pytest
+from pydantic import ValidationError
+
+from scenario_runner.core.cuda import ProcessHits
+from scenario_runner.core.targets import NodesTarget, NodeTarget
+from tests.steps.entry import step_of
+from tests.steps.running import carry_out, last
+
+RUN = "20260101-000000-drill-abcd"
+ARM = "- arm_cuda: {target: victim, xid: 79}\n  id: lost\n"
+JUDGED = """
+- send_requests: {target: frontend, count: 20, every: 10ms}
+  id: load
+- assert_success: {load: load, ratio: at least 0.9}
+"""
+NODES = {"all": NodesTarget((NodeTarget("gpu-1", "uid-gpu-1"), NodeTarget("gpu-2", "uid-gpu-2")))}
+
+
+def hit(**changes):
+    usual = ProcessHits(
+        "gpu-1", 7, "vllm", "dynamo/vllm-decode-1", "worker", False, "GPU-10", 3, 719, "cuLaunchKernel",
+        "2026-01-01T00:00:01.000Z",
+    )  # fmt: skip
+    return replace(usual, **changes)
+
+
+def felt(world, *hits):
+    """Let the processes run into whatever is armed."""
+    world.agent.on_arm = lambda record: world.agent.hits.update({record.fault_id: hits})
+
+
+def test_the_finding_names_the_profile_and_the_gpu(world):
+    felt(world, hit())
+    assert last(carry_out(world, ARM)) == ("passed", "CUDA fault gpu-lost is armed for GPU 0 of gpu-1")
+    assert [call for call in world.agent.calls if call.startswith("arm")] == [f"arm gpu-1~{RUN}.lost 79"]
+
+
+def test_a_profile_may_be_named_and_the_order_carries_what_overrides_it(world):
+    seen = []
+    arm = world.agent.arm
+    world.agent.arm = lambda order: seen.append(order) or arm(order)
+    carry_out(world, "- arm_cuda: {target: victim, profile: slow, delay: 20ms, process: vllm, duration: 5s}")
+    (order,) = seen
+    assert (order.profile, order.xid, order.gpu, order.run) == ("slow", 0, "GPU-10", RUN)
+    assert order.override == {"delay": 0.02, "process": "vllm"}
+    assert (order.duration, order.ttl, order.max_lifetime) == (5.0, 60.0, 3720.0)
+
+
+def test_each_of_several_nodes_gets_one_fault(world):
+    report = carry_out(world, "- arm_cuda: {target: all, profile: oom, gpu: 1}", targets=NODES)
+    assert last(report)[1] == "CUDA fault oom is armed for GPU 1 of gpu-1; CUDA fault oom is armed for GPU 1 of gpu-2"
+    assert [(one.subject, one.outcome, one.detail) for one in report.undo] == [
+        ("CUDA fault oom on gpu-1", "kept", "CUDA fault oom on gpu-1 is disarmed"),
+        ("CUDA fault oom on gpu-2", "kept", "CUDA fault oom on gpu-2 is disarmed"),
+    ]
+
+
+def test_a_fault_that_a_process_of_a_pod_ran_into_is_proved_and_stands_in_the_report(world):
+    felt(world, hit())
+    report = carry_out(world, ARM + "- pause: 2s\n- assert_cuda_hits: {of: lost, processes: at least 1}")
+    assert (report.verdict.status, report.verdict.reason) == (
+        "passed",
+        "3 steps passed; CUDA fault gpu-lost on gpu-1 was hit; everything was taken back",
+    )
+    (fault,) = report.faults
+    assert (fault.cuda, fault.evidence, fault.hits) == ("gpu-lost", "hit", (hit(),))
+
+
+@pytest.mark.parametrize(
+    "hits",
+    [
+        pytest.param((), id="nothing"),
+        pytest.param((hit(probe=True),), id="an exec probe"),
+        pytest.param((hit(hits=0),), id="a process that asked NVML only"),
+        pytest.param((hit(pod=""),), id="a process of nobody"),
+    ],
+)
+def test_a_fault_that_no_process_of_a_pod_ran_into_breaks_the_run(world, hits):
+    felt(world, *hits)
+    report = carry_out(world, ARM + "- send_requests: {target: frontend, count: 20, every: 10ms, ratio: at least 0.1}")
+    assert (report.verdict.status, report.verdict.exit_code) == ("broken", 3)
+    assert report.verdict.reason == (
+        "CUDA fault gpu-lost on gpu-1 was armed, and no process of a pod ran into it: "
+        "do its pods carry the library, and use that GPU?"
+    )
+
+
+def test_what_the_platform_does_about_an_xid_of_that_gpu_proves_no_cuda_fault(world):
+    felt(world)
+    report = carry_out(
+        world,
+        "- inject_xid: {target: victim, xid: 79}\n" + ARM + "- wait_for_node: {target: victim, reached: cordoned}",
+    )
+    assert [(one.cuda, one.evidence) for one in report.faults] == [("", "noticed"), ("gpu-lost", "written")]
+
+
+def test_armed_alone_is_proof_enough_where_that_is_asked_for(world):
+    felt(world)
+    report = carry_out(world, "- arm_cuda: {target: victim, profile: oom, expect: armed}\n- pause: 2s\n" + JUDGED)
+    assert report.verdict.reason == ("4 steps passed; CUDA fault oom on gpu-1 was armed; everything was taken back")
+
+
+def test_a_fault_that_stays_is_renewed_and_what_dies_under_the_run_breaks_it(world):
+    felt(world, hit())
+    world.time.after(
+        20.0, lambda: world.agent.set_status(f"gpu-1~{RUN}.lost", "failed", "the control file was removed")
+    )
+    report = carry_out(world, ARM + "- pause: 60s")
+    assert report.verdict.reason == (
+        "CUDA fault gpu-lost on gpu-1 is failed: the control file was removed, which the scenario did not ask for"
+    )
+
+
+def test_agents_that_do_not_answer_leave_a_gap_and_no_proof(world):
+    world.agent.on_arm = lambda record: world.agent.unreachable.update({"gpu-1": "no route"})
+    world.time.after(10.0, world.agent.unreachable.clear)
+    report = carry_out(world, ARM + "- pause: 20s")
+    gaps = [one.value for one in report.observations if one.fact == "gap" and one.name.startswith("hits")]
+    assert gaps == ["the agent of gpu-1 is not reachable: no route"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "give either xid or profile"),
+        ({"xid": 79, "profile": "oom"}, "give either xid or profile"),
+        (
+            {"xid": 62},
+            "XID 62 has no CUDA profile: name a `profile`, or take one of 13, 31, 43, 48, 74, 79, 94, 95, 119, 120",
+        ),
+        ({"profile": "gpu-last"}, "there is no CUDA profile 'gpu-last': did you mean gpu-lost?"),
+        (
+            {"profile": "xyz"},
+            "there is no CUDA profile 'xyz': take one of gpu-lost, ecc-uncorrectable, ecc-contained, mmu-fault, "
+            "engine-exception, stopped-processing, nvlink-error, gsp-timeout, oom, slow, hang, not-ready",
+        ),
+    ],
+)
+def test_what_can_not_be_armed_is_refused_with_a_sentence(fields, words):
+    with pytest.raises(ValidationError) as refused:
+        step_of("arm_cuda", {"target": "victim", **fields})
+    assert refused.value.errors()[0]["msg"] == f"Value error, {words}"

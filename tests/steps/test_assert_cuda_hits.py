@@ -1,0 +1,70 @@
+"""Judging which processes ran into a CUDA fault."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.steps.running import carry_out, last
+
+ARM = "- arm_cuda: {target: victim, xid: 79}\n  id: lost\n"
+WORDS = "hit: vllm (dynamo/vllm-decode-1): 3 calls, first cuLaunchKernel, 719"
+
+
+def judge(world, fields):
+    return last(carry_out(world, ARM + f"- assert_cuda_hits: {{of: lost, {fields}}}\n  timeout: 10s"))
+
+
+def change_hits(world, change, after=0.0):
+    """Let what was hit be another thing, a while after arming."""
+    usual = world.agent.on_arm
+
+    def armed(record):
+        usual(record)
+        (one,) = world.agent.hits[record.fault_id]
+        changed = {record.fault_id: tuple(change(one))}
+        if after:
+            world.agent.hits[record.fault_id] = ()
+            world.time.after(after, lambda: world.agent.hits.update(changed))
+        else:
+            world.agent.hits.update(changed)
+
+    world.agent.on_arm = armed
+
+
+def test_the_finding_names_each_process_and_its_first_call(world):
+    assert judge(world, "processes: exactly 1, target: worker") == ("passed", WORDS)
+
+
+def test_a_lower_limit_is_waited_for(world):
+    change_hits(world, lambda one: [one], after=8.0)
+    assert judge(world, "processes: at least 1") == ("passed", WORDS)
+
+
+def test_what_never_comes_fails_and_says_what_was_hit(world):
+    change_hits(world, lambda one: [replace(one, hits=1)])
+    assert judge(world, "processes: at least 2") == (
+        "failed",
+        "at least 2 processes hit by CUDA fault gpu-lost: hit: vllm (dynamo/vllm-decode-1): 1 call, "
+        "first cuLaunchKernel, 719",
+    )
+
+
+@pytest.mark.parametrize(
+    "changes", [{"probe": True}, {"pod": ""}, {"hits": 0}], ids=["probe", "of nobody", "NVML only"]
+)
+def test_what_proves_nothing_does_not_count(world, changes):
+    change_hits(world, lambda one: [replace(one, **changes)])
+    assert judge(world, "processes: at least 1") == (
+        "failed", "at least 1 processes hit by CUDA fault gpu-lost: hit: no process",
+    )  # fmt: skip
+
+
+def test_pods_of_other_workloads_do_not_count_for_a_workload(world):
+    change_hits(world, lambda one: [one, replace(one, pod="dynamo/notebook")])
+    assert judge(world, "processes: exactly 1, target: worker") == ("passed", WORDS)
+
+
+def test_a_fault_that_hit_more_than_it_should_fails(world):
+    change_hits(world, lambda one: [one, replace(one, pid=8, process="trainer")])
+    status, words = judge(world, "processes: at most 1")
+    assert (status, "trainer (dynamo/vllm-decode-1)" in words) == ("failed", True)
