@@ -180,8 +180,9 @@ class Arming:
             gone = "its rules are no longer in the control file, somebody else removed or replaced it"
             never = "the control file was not written"
             return never_written(fault, at, why or (never if fault.phase is Phase.INTENT else gone))
-        if min(rule.expires_at_ns for rule in there) <= nanoseconds(self.clock.since_boot()):
-            return ended(fault, at, "its end in the control file has passed", "expired")
+        now = self.clock.since_boot()
+        if min(rule.expires_at_ns for rule in there) <= nanoseconds(now):
+            return ended(fault, at, fault.deadlines.passed(now) or "its end in the control file has passed", "expired")
         if fault.phase is Phase.ACTIVE:
             return fault
         assert fault.cuda is not None

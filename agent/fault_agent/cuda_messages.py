@@ -125,7 +125,7 @@ class ProfileReply(Message):
 class OwnerReply(Message):
     namespace: str
     pod: str
-    container: str
+    container: str | None = Field(description="None where the pod is known by its uid only")
 
 
 class HitReply(Message):

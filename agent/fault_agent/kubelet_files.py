@@ -32,7 +32,7 @@ class KubeletFiles:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             message = f"The kubelet's checkpoint {path} can not be used ({type(error).__name__}: {error})."
             raise Refusal(500, "allocations_unreadable", " ".join(message.split())) from error
-        pods = self._pods()
+        pods = pod_names(self.pod_logs)
         uuids = {name: gpu.uuid for gpu in self.inventory.gpus for name in (gpu.uuid, str(gpu.index))}
         found: dict[str, list[Holder]] = {}
         for pod_uid, container, device in entries:
@@ -44,13 +44,14 @@ class KubeletFiles:
                 holders += [] if holder in holders else [holder]
         return found
 
-    def _pods(self) -> dict[str, tuple[str, str]]:
-        """Pod uid -> namespace and name; a folder goes with its pod."""
-        found = {}
-        for folder in self.pod_logs.glob("*_*_*"):
-            namespace, pod, uid = folder.name.rsplit("_", 2)
-            found[uid] = (namespace, pod)
-        return found
+
+def pod_names(pod_logs: Path) -> dict[str, tuple[str, str]]:
+    """Pod uid -> namespace and name, from the names of log folders, which go with their pods."""
+    found = {}
+    for folder in pod_logs.glob("*_*_*"):
+        namespace, pod, uid = folder.name.rsplit("_", 2)
+        found[uid] = (namespace, pod)
+    return found
 
 
 def _entries(checkpoint: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

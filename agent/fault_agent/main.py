@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 from fault_agent import options, serving
@@ -24,14 +25,14 @@ from fault_agent.hit_report import HitReport
 from fault_agent.injecting import Injecting
 from fault_agent.inventory import Allocations, Holders, Inventory
 from fault_agent.kernel_log import DevKmsg, FileKernelLog, KernelLog
-from fault_agent.kubelet_files import KubeletFiles
+from fault_agent.kubelet_files import KubeletFiles, pod_names
 from fault_agent.ledger import Ledger
 from fault_agent.limits import Limits
 from fault_agent.node import Node
 from fault_agent.node_client import NodeClient, url_of
 from fault_agent.platform_state import ClusterPlatform, NoPlatform, Platform
 from fault_agent.pod_roster import PodRoster
-from fault_agent.processes import scan
+from fault_agent.processes import Scans, scan
 from fault_agent.refusal import CannotStart
 from fault_agent.roster import FileRoster, NoRoster, Roster
 from fault_agent.service import Service
@@ -80,7 +81,8 @@ def build_node(chosen: argparse.Namespace, clock: Clock, store: Store) -> Node:
     arming = Arming(ledger, clock, folder, inventory, cuda_profiles(), limits)
     taking_back = TakingBack(ledger, clock, _platform(chosen), acknowledging, arming)
     expiry = Expiry(ledger, clock, injecting, taking_back, acknowledging, arming, audit)
-    cuda = CudaNode(ledger, arming, taking_back, HitReport(ledger, clock, folder, scan))
+    pods = partial(pod_names, chosen.pod_logs_dir)
+    cuda = CudaNode(ledger, arming, taking_back, HitReport(ledger, clock, folder, Scans(clock, scan), pods))
     holders = _holders(chosen, inventory)
     return Node(name, clock, log, inventory, holders, ledger, injecting, taking_back, expiry, audit, cuda)
 

@@ -10,7 +10,7 @@ from fault_agent.cuda_folder import DEFAULT
 from fault_agent.discovery import DRIVER_FILES
 from fault_agent.kubelet_files import POD_LOGS
 
-_WHAT = "Makes GPU nodes report XID errors through their kernel log, and takes them back."
+_WHAT = "Makes GPU nodes report XID errors and their processes see CUDA fail, and takes it back."
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,9 +1,12 @@
 """Which processes of this machine use CUDA, with or without our library, and which pods they belong to."""
 
 import re
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from fault_agent.clock import Clock
 
 LIBRARY = "libscenario_cuda.so"
 OWNER_VARIABLE = "SCENARIO_RUNNER_CUDA_OWNER"
@@ -72,6 +75,23 @@ class Scan:
             found.add(pid)
             pid = parents.get(pid, 0)
         return found
+
+
+class Scans:
+    """The newest scan: with thousands of processes one takes a second of CPU time, and callers poll."""
+
+    def __init__(self, clock: Clock, look: Callable[[], Scan]) -> None:
+        self._clock = clock
+        self._look = look
+        self._lock = threading.Lock()
+        self._newest: tuple[float, Scan] | None = None
+
+    def since(self, moment: float) -> Scan:
+        """A scan that was begun at `moment` or later, in seconds since boot."""
+        with self._lock:
+            if self._newest is None or self._newest[0] < moment:
+                self._newest = (self._clock.since_boot(), self._look())
+            return self._newest[1]
 
 
 def scan(proc: Path = Path("/proc")) -> Scan:
