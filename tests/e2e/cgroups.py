@@ -13,6 +13,7 @@ from tests.e2e.place import Trouble
 _MOUNTS = Path("/sys/fs/cgroup")
 _WANTED = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "systemd")
 _NEEDED = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "pids")
+_SHARES = 1024  # what a group gets that says nothing
 
 # A shell joins the groups and becomes the program: a function between fork and exec would be unsafe with threads.
 _JOIN = (
@@ -46,10 +47,13 @@ class Group:
     def below(self, name: str) -> "Group":
         return Group(f"{self.path}/{name}")
 
-    def make(self) -> None:
+    def make(self, shares: int = 1) -> None:
+        """With so many of the usual shares when others want the processors, too."""
         for hierarchy in hierarchies():
             folder = _MOUNTS / hierarchy / self.path
             folder.mkdir(parents=True, exist_ok=True)
+            if hierarchy == "cpu":
+                (folder / "cpu.shares").write_text(str(_SHARES * shares))
             if hierarchy == "cpuset":  # a new one has no processors, and nobody can join it
                 for name in ("cpuset.cpus", "cpuset.mems"):
                     if not (folder / name).read_text().strip():

@@ -5,6 +5,7 @@ import secrets
 import string
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -108,10 +109,10 @@ def machine_room(cluster: Cluster) -> Iterator[list[str]]:
                     cluster.power_on(name)
                     booted.append(name)
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield booted
-    finally:
-        stop.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        try:
+            yield booted
+        finally:
+            stop.set()
+            watching.result()  # raises what went wrong there

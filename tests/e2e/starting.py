@@ -50,7 +50,7 @@ def _start(place: Place, base: Base, say: Callable[[str], None]) -> Cluster:
     plane, nodes = cluster.control_plane, cluster.machines
     watchers.allow()
     place.logs.mkdir()
-    Group(place.group).make()
+    Group(place.group).make(shares=len(MACHINES) + 1)  # control plane and nodes count like as many programs
     plane.group.make()
     certificates.make_all(place)
     network.make(place)

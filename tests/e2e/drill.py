@@ -1,0 +1,92 @@
+"""A drill on the real cluster from outside: runs it as people do, and compares the cluster before and after."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.chart import RELEASE, Release
+from tests.e2e.cluster import Cluster
+from tests.e2e.stage import SERVICE
+
+Json = dict[str, Any]
+
+_ROOT = Path(__file__).parents[2]
+# The load has to start in time although the cluster that is broken has the same two processors.
+_FIRST_IN_LINE = ("chrt", "--rr", "1")
+_TRACES = "k8saas.nvidia.com/uncordon-"  # labels by which the platform says that it has uncordoned a node
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A cluster with fault agents, the platform stand-in and the sample service; `folder` is for runs."""
+
+    cluster: Cluster
+    agents: Release
+    folder: Path
+
+    def run(self, scenario: str | Path, *options: str) -> subprocess.CompletedProcess[str]:
+        """A shipped scenario by its name, or a file."""
+        return self.call("run", *self._words(scenario), *options)
+
+    def start(self, scenario: str | Path, *options: str, state: str = "state") -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*_FIRST_IN_LINE, sys.executable, "-m", "scenario_runner", "run", *self._words(scenario), *options],
+            cwd=self.folder, env=self._environment(state), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+
+    def call(self, *words: str, state: str = "state") -> subprocess.CompletedProcess[str]:
+        """Any command; another `state` is what another machine has."""
+        return subprocess.run(
+            [*_FIRST_IN_LINE, sys.executable, "-m", "scenario_runner", *words],
+            cwd=self.folder, env=self._environment(state), capture_output=True, text=True,
+            stdin=subprocess.DEVNULL, timeout=280, check=False,
+        )  # fmt: skip
+
+    def where(self) -> list[str]:
+        """The options that say which cluster and which agents."""
+        return ["--context", self.cluster.context, "--agent", f"{self.agents.namespace}/{RELEASE}"]
+
+    def _words(self, scenario: str | Path) -> list[str]:
+        file = scenario if isinstance(scenario, Path) else _ROOT / "scenarios" / f"{scenario}.yaml"
+        fast = _ROOT / "scenarios" / "vars" / "e2e.yaml"
+        return [*self.where(), "--yes", "--report-dir", "reports", "--vars-file", str(fast), str(file)]
+
+    def _environment(self, state: str) -> dict[str, str]:
+        own = {"SCENARIO_RUNNER_STATE": str(self.folder / state), "PYTHONPATH": str(_ROOT)}
+        return {**os.environ, **own, "KUBECONFIG": str(self.cluster.kubeconfig)}
+
+    def report(self) -> Json:
+        """Of the last run."""
+        files = sorted((self.folder / "reports").glob("*/report.json"), key=lambda file: file.stat().st_mtime)
+        found: Json = json.loads(files[-1].read_text())
+        return found
+
+    def snapshot(self) -> Json:
+        """What a drill must leave as it was, field by field: nodes, the workload, our own objects."""
+        nodes = {one["metadata"]["name"]: _node(one) for one in self.cluster.get("nodes")["items"]}
+        kinds = "deployments,services,configmaps,poddisruptionbudgets"
+        objects = {
+            f"{one['kind']}/{one['metadata']['name']}": _object(one)
+            for one in self.cluster.get(kinds, f"--namespace={SERVICE}")["items"]
+        }
+        ours = self.cluster.get("configmaps,leases", "--namespace=scenario-runner")["items"]
+        names = sorted(f"{one['kind']}/{one['metadata']['name']}" for one in ours)
+        return {"nodes": nodes, "workload": objects, "ours": [name for name in names if "kube-root-ca" not in name]}
+
+
+def _node(raw: Json) -> Json:
+    labels = {name: text for name, text in raw["metadata"]["labels"].items() if not name.startswith(_TRACES)}
+    # Absent and False are the same: healthy.
+    conditions = sorted(one["type"] for one in raw["status"]["conditions"] if one["status"] != "False")
+    annotations = raw["metadata"].get("annotations")
+    return {"labels": labels, "annotations": annotations, "spec": raw["spec"], "true": conditions}
+
+
+def _object(raw: Json) -> Json:
+    metadata = {name: raw["metadata"].get(name) for name in ("uid", "labels", "annotations", "generation")}
+    return {**metadata, "spec": raw.get("spec"), "data": raw.get("data")}
