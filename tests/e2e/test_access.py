@@ -4,6 +4,7 @@ import os
 import pty
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -134,19 +135,27 @@ def test_every_permission_that_is_missing_is_named_with_what_grants_it(
     )
 
 
-@pytest.fixture
-def agents(namespace: Namespace, tmp_path: Path):
-    with fault_agents(namespace, tmp_path) as found:
+@pytest.fixture(scope="module")
+def home(real_cluster: Cluster) -> Iterator[Namespace]:
+    """Where the drills with faults are at home; the agents in it serve all of them."""
+    made = Namespace.make(real_cluster)
+    made.deploy("web", 2)
+    yield made
+    made.remove()
+
+
+@pytest.fixture(scope="module")
+def agents(home: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with fault_agents(home, tmp_path_factory.mktemp("agents")) as found:
         yield found
 
 
 @pytest.fixture
-def fault(outside: Outside, namespace: Namespace) -> str:
+def fault(outside: Outside, home: Namespace) -> str:
     """A drill with a fault that nothing answers: requests go on meanwhile."""
-    namespace.deploy("web", 2)
     return outside.scenario(
         name="fault",
-        namespace=namespace.name,
+        namespace=home.name,
         requires=["agent"],
         guards={"allow": ["cordon", "drain", "reboot"]},
         targets={"web": {"service": "web"}, "victim": {"gpu": {"node": "gpu-1", "index": 0}}},
