@@ -54,7 +54,6 @@ def _start(place: Place, base: Base, say: Callable[[str], None]) -> Cluster:
     plane.group.make()
     certificates.make_all(place)
     network.make(place)
-    project = image.build_project(base, place.images)
     for program in (ETCD, API_SERVER):
         plane.start(program)
     plane.open_gate()
@@ -62,10 +61,11 @@ def _start(place: Place, base: Base, say: Callable[[str], None]) -> Cluster:
 
     def boot(name: str) -> None:
         nodes[name].boot()
-        image.load(nodes[name], base, project)
+        image.load(nodes[name], base, project.result())
         say(f"{name} has booted and has its images")
 
-    with ThreadPoolExecutor(len(nodes)) as pool:
+    with ThreadPoolExecutor(len(nodes) + 1) as pool:
+        project = pool.submit(image.build_project, base, place.images)
         booting = [pool.submit(boot, name) for name in nodes]
         plane.wait_until_ready()
         say("the API server serves")
