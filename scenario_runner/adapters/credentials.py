@@ -17,6 +17,7 @@ from scenario_runner.errors import Refused, TargetUnreachable
 
 Json = Any
 _PLUGIN_SECONDS = 60.0  # a plugin may ask another service
+_ACTING = frozenset({"as", "as-uid", "as-groups", "as-user-extra"})  # ignored, they would give more rights than meant
 _EARLY = timedelta(seconds=10)  # before its end a token is asked for anew
 
 
@@ -155,6 +156,12 @@ def _cluster_info(cluster: Mapping[str, Json]) -> dict[str, Json]:
 def login(selection: Selection, clock: Clock) -> Login:
     """How the user of a context logs in, in kubectl's order: token, password, plugin; a certificate needs no header."""
     user = selection.user
+    acting = sorted(key for key in user if key in _ACTING)
+    if acting:
+        raise Refused(
+            f"user {selection.user_name} in {selection.source} acts as somebody else ({', '.join(acting)}), which is "
+            "not supported: log in as the one who may do it"
+        )
     if user.get("tokenFile"):
         return TokenFile(Path(user["tokenFile"]))
     if user.get("token"):

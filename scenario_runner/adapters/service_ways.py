@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from scenario_runner.adapters.kubernetes_rest import KubernetesRest
 from scenario_runner.core.samples import TlsFiles
+from scenario_runner.errors import Refused
 
 Json = Any
 Wish = Literal["direct", "api-proxy", "node-port", "load-balancer"]
@@ -28,7 +29,7 @@ class ServiceWays:
         self._wish = wish
 
     def way(self, raw: Json) -> Way:
-        """The way to the Service with that JSON; no URLs where the way does not lead to it."""
+        """The way to the Service with that JSON; no URLs where the way does not lead to it. Raise Refused."""
         ports = {int(one["port"]): one for one in raw["spec"].get("ports") or ()}
         ways = {
             "direct": self._direct,
@@ -44,6 +45,11 @@ class ServiceWays:
         return {port: f"http://{_host(address)}:{port}" for port in ports if address not in {"", "None"}}
 
     def _proxy(self, raw: Json, ports: Mapping[int, Json]) -> Mapping[int, str]:
+        if self._rest.access.proxy:
+            raise Refused(
+                f"requests to service {_name(raw)} can not go through the proxy in front of the API server: "
+                "choose another way with --reach, or run inside the cluster"
+            )
         return {port: self._rest.access.server + proxy_path(_name(raw), "http", port) for port in ports}
 
     def _node_port(self, raw: Json, ports: Mapping[int, Json]) -> Mapping[int, str]:

@@ -20,7 +20,7 @@ from scenario_runner.adapters.service_ways import Wish
 from scenario_runner.app.agents import FoundAgent, find_agent
 from scenario_runner.app.place import AgentWish, Place
 from scenario_runner.engine.run_card import RunCard
-from scenario_runner.errors import Refused, TargetUnreachable
+from scenario_runner.errors import Refused, TargetRefused, TargetUnreachable
 
 WAYS = ("auto", *get_args(Wish))
 
@@ -64,10 +64,23 @@ def connect(place: Place, environment: Mapping[str, str] = os.environ) -> RealCl
         cluster = KubernetesCluster(selection, reach=way_to_services(place.reach, inside=inside))
     except TargetUnreachable as error:
         raise Refused(str(error)) from error
-    cluster.identity()  # what is wrong with the way there is told before anything else is
+    _ask_who_it_is(cluster)
     found = find_agent(cluster, place.agent, inside=inside)
     where = "the cluster of this pod" if inside else f"cluster {selection.context}"
     return RealCluster(f"{where} at {selection.address}", selection, cluster, found)
+
+
+def _ask_who_it_is(cluster: KubernetesCluster) -> None:
+    """The first question: what is wrong with the way there is told before anything else is."""
+    try:
+        cluster.identity()
+    except TargetRefused as refusal:
+        if refusal.code != "Forbidden":
+            raise
+        raise Refused(
+            "we may not get namespaces kube-system, by which clusters are told apart: the ClusterRole scenario-runner "
+            "(Helm chart agent/deploy/runner) grants it"
+        ) from refusal
 
 
 def way_to_services(wish: str, *, inside: bool) -> Wish:

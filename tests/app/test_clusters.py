@@ -3,11 +3,12 @@
 import pytest
 
 from scenario_runner.app.backend import again, backend, real
-from scenario_runner.app.clusters import choose_context, connect, way_to_services
+from scenario_runner.app.clusters import WAYS, choose_context, connect, way_to_services
 from scenario_runner.app.place import AgentWish, Place
+from scenario_runner.cli import main
 from scenario_runner.engine.run_card import RunCard
 from scenario_runner.errors import Refused, TargetUnreachable
-from tests.app.small_api import UID, SmallApi
+from tests.app.small_api import UID, SmallApi, status
 from tests.contract.kubeconfigs import at, kubeconfig
 from tests.contract.servers import nobody, serving
 
@@ -43,6 +44,23 @@ def test_a_server_that_is_not_there_is_told_without_the_path_of_its_address(tmp_
         with pytest.raises(TargetUnreachable) as caught:
             connect(Place(context="prod", kubeconfig=file))
     assert str(caught.value) == f"the API server at {url} is not reachable ([Errno 111] Connection refused)"
+
+
+def test_a_cluster_that_may_not_be_asked_who_it_is_is_told_with_what_grants_it(tmp_path):
+    forbidden = {"/api/v1/namespaces/kube-system": status(403, "Forbidden", "namespaces is forbidden")}
+    with serving(SmallApi(forbidden)) as url:
+        file = kubeconfig(tmp_path / "config", prod=at(url))
+        with pytest.raises(Refused) as caught:
+            connect(Place(context="prod", kubeconfig=file))
+    assert str(caught.value) == (
+        "we may not get namespaces kube-system, by which clusters are told apart: the ClusterRole scenario-runner "
+        "(Helm chart agent/deploy/runner) grants it"
+    )
+
+
+def test_the_command_line_offers_every_way_to_services():
+    offered = next(one for one in main.commands["run"].params if one.name == "reach")
+    assert tuple(offered.type.choices) == WAYS
 
 
 def test_a_login_that_fails_is_a_reason_not_to_begin(tmp_path):

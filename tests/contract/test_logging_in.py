@@ -190,6 +190,15 @@ def test_credentials_that_stay_are_not_sent_twice(enter, tmp_path):
     assert str(caught.value).endswith(f" does not accept the credentials of it in {tmp_path / 'config'} (401)")
 
 
+def test_who_acts_as_somebody_else_is_refused_rather_than_taken_for_oneself(enter, tmp_path):
+    with pytest.raises(Refused) as caught:
+        enter(Door(), {"token": "x", "as": "intern", "as-groups": ["interns"]}, twice)
+    assert str(caught.value) == (
+        f"user it in {tmp_path / 'config'} acts as somebody else (as, as-groups), which is not supported: "
+        "log in as the one who may do it"
+    )
+
+
 def test_a_way_to_log_in_that_kubernetes_dropped_is_told(enter, tmp_path):
     with pytest.raises(Refused) as caught:
         enter(Door(), {"auth-provider": {"name": "gcp"}}, twice)

@@ -10,6 +10,7 @@ from scenario_runner.adapters.load_process import LoadProcess
 from scenario_runner.adapters.service_ways import Entrance
 from scenario_runner.core.clock import Bell, Deadline, Look, SystemClock, wait_until
 from scenario_runner.core.samples import LoadOrder
+from scenario_runner.errors import Refused
 from tests.app.small_api import SmallApi, service
 from tests.contract.authority import Registry, server_context
 from tests.contract.clusters import write_kubeconfig
@@ -60,6 +61,19 @@ def reached(tmp_path):
 )
 def test_a_service_is_reached(reached, way, spec, urls):
     assert reached(way, **spec) == (way, urls)
+
+
+def test_requests_can_not_go_through_a_proxy_in_front_of_the_api_server(tmp_path):
+    with serving(SmallApi({WEB: service("web", "dynamo", 8000)})) as url:
+        # This small server takes whole URLs as well, as a proxy does.
+        file = kubeconfig(tmp_path / "config", it=at("http://127.0.0.1:1", **{"proxy-url": url}))
+        it = KubernetesCluster(select([file], "it"), clock=FakeClock(), reach="api-proxy")
+        with closing(it), pytest.raises(Refused) as caught:
+            it.service("dynamo", "web")
+    assert str(caught.value) == (
+        "requests to service dynamo/web can not go through the proxy in front of the API server: "
+        "choose another way with --reach, or run inside the cluster"
+    )
 
 
 def test_a_load_shows_who_we_are_to_the_api_server_when_it_starts(tmp_path):
