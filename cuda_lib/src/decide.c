@@ -91,13 +91,13 @@ static int concerns_anybody(int class)
   return armed() & ARMED_BY_STICKY || is_class_armed(class);
 }
 
-uint64_t decide(struct call call)
+uint64_t decide(struct call *call)
 {
-  if (!concerns_anybody(call.facts.class) || is_inside) return 0;
+  if (!concerns_anybody(call->facts.class) || is_inside) return 0;
   int error = errno;
   is_inside = 1;
-  uint64_t answer = armed() & ARMED_BY_STICKY ? answer_of_sticky(&call) : 0;
-  if (!answer) answer = answer_of_rules(&call);
+  uint64_t answer = armed() & ARMED_BY_STICKY ? answer_of_sticky(call) : 0;
+  if (!answer) answer = answer_of_rules(call);
   is_inside = 0;
   errno = error;
   return answer;
@@ -106,10 +106,10 @@ uint64_t decide(struct call call)
 uint64_t decide_call(int slot, const uint64_t *registers, const uint64_t *stack)
 {
   struct call call = {slot, slot_facts(slot), registers, stack, DEVICE_UNKNOWN};
-  return decide(call);
+  return decide(&call);
 }
 
-size_t free_bytes_limit(struct call call)
+size_t free_bytes_limit(struct call *call)
 {
   const struct active_rules *rules = active_rules();
   size_t limit = SIZE_MAX;
@@ -118,7 +118,7 @@ size_t free_bytes_limit(struct call call)
   for (uint32_t i = 0; i < rules->count; i++) {
     const struct active_rule *one = &rules->rules[i];
     if (one->rule.mode != MODE_OOM || !one->rule.free_bytes || one->rule.free_bytes >= limit) continue;
-    if (atomic_load(&one->state->is_for_this_process) && is_meant(&one->rule, &call) && is_live(one))
+    if (atomic_load(&one->state->is_for_this_process) && is_meant(&one->rule, call) && is_live(one))
       limit = one->rule.free_bytes;
   }
   is_inside = 0;

@@ -81,9 +81,11 @@ static int is_nvml(const char *name)
   return name[0] == 'n';
 }
 
+/* A library that limits memory stands in front of the driver for us as it does for the application. */
 void *find_in_loaded_driver(const char *name)
 {
-  return symbol_of_library(is_nvml(name) ? "libnvidia-ml.so" : "libcuda.so", name);
+  void *limited = symbol_of_library("libvgpu.so", name);
+  return limited ? limited : symbol_of_library(is_nvml(name) ? "libnvidia-ml.so" : "libcuda.so", name);
 }
 
 /* What a function says that the driver does not have, or whose driver is not there at all. */

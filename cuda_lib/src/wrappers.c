@@ -14,7 +14,7 @@
 static uint64_t decide_about(int slot, const uint64_t *arguments, int device)
 {
   struct call call = {slot, slot_facts(slot), arguments, arguments, device};
-  return decide(call);
+  return decide(&call);
 }
 
 /* "The only GPU is gone" is a code of cuInit; with others left it starts as ever. */
@@ -87,11 +87,11 @@ EXPORT int cuMemGetInfo_v2(size_t *free_bytes, size_t *total)
   int (*real)(size_t *, size_t *) = slot_real(SLOT_cuMemGetInfo_v2);
   uint64_t arguments[8] = {(uintptr_t)free_bytes, (uintptr_t)total};
   struct call call = {SLOT_cuMemGetInfo_v2, slot_facts(SLOT_cuMemGetInfo_v2), arguments, arguments, DEVICE_UNKNOWN};
-  uint64_t answer = decide(call);
+  uint64_t answer = decide(&call);
   if (answer) return (int)answer;
   int result = real(free_bytes, total);
   if (result != 0 || !free_bytes) return result;
-  size_t limit = free_bytes_limit(call);
+  size_t limit = free_bytes_limit(&call);
   if (*free_bytes > limit) *free_bytes = limit;
   return result;
 }

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
-from tests.bench import labs, load, start, thousand
+from tests.bench import cuda, labs, load, start, thousand
 from tests.bench.rows import Row, not_measured, render
 
 PARTS: tuple[tuple[str, Callable[[], Iterable[Row]]], ...] = (
@@ -20,6 +20,7 @@ PARTS: tuple[tuple[str, Callable[[], Iterable[Row]]], ...] = (
     ("1,000 steps", thousand.measure),
     ("lab", labs.measure),
     ("load", load.measure),
+    ("cuda", cuda.measure),
 )
 
 
