@@ -31,7 +31,7 @@ def parse_url(url: str) -> Place:
         raise ValueError(f"{url!r} is not the URL of an HTTP service: write http://host:port/path")
     if parts.username is not None:
         raise ValueError("the URL holds a user name: send it in a header instead")
-    host = parts.hostname.encode("idna").decode()  # also refuses what no resolver would take
+    host = _host(parts.hostname)
     named = f"[{host}]" if ":" in host else host
     path = quote(parts.path or "/", safe=_PATH) + (f"?{quote(parts.query, safe=_PATH + '?')}" if parts.query else "")
     return Place(
@@ -41,6 +41,14 @@ def parse_url(url: str) -> Place:
         authority=named if port is None else f"{named}:{port}",
         path=path,
     )
+
+
+def _host(name: str) -> str:
+    """The name as a resolver takes it; every version of Python has words of its own for what none would take."""
+    try:
+        return name.encode("idna").decode()
+    except UnicodeError as error:
+        raise ValueError(f"'{name}' is no host name: its parts have 1 to 63 characters each") from error
 
 
 def models_path(path: str) -> str:
