@@ -11,6 +11,7 @@ from scenario_runner.core.cuda import ProcessHits
 from scenario_runner.core.events import Event
 from scenario_runner.core.faults import FaultRecord, GpuSeat
 from scenario_runner.core.plan import Guards, Plan, PlannedStep, PlatformProfile, ResolvedTarget
+from scenario_runner.core.ports import CudaLibrary
 from scenario_runner.core.report import Report
 from scenario_runner.core.states import Condition, EventState, NodeState, PodState, ServiceState, WorkloadState
 from scenario_runner.core.step import Context, Step, UndoContext
@@ -141,12 +142,17 @@ class FakeWorld:
             cluster=self.cluster,
             agent=self.agent,
             loads=self.loads,
+            libraries=self,
             journal=self.journal,
             run_dir=self.folder,
             listeners=self.listeners,
             beats=FakeBeats(self.time),
             claim=self.claim,
         )
+
+    def library(self, machine: str) -> CudaLibrary:
+        """A CUDA library that is small enough to be compared."""
+        return CudaLibrary(b"a library", machine)
 
     def seat(self, host: str = "here") -> Seat:
         """What a claim in the fake cluster is made with; nothing stops its clock."""

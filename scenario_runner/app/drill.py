@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
 
+from scenario_runner.adapters.cuda_library import CudaLibraryFiles
 from scenario_runner.adapters.load_process import LoadProcess
 from scenario_runner.app.backend import Backend
 from scenario_runner.app.claiming import Waiting, claimed, refuse_orphans, scope_of, seat_in
@@ -64,6 +65,7 @@ def drill(scenario: Scenario, where: Backend, desk: Desk) -> Report:
             stop=stop,
             cluster=where.cluster,
             agent=where.agent,
+            libraries=CudaLibraryFiles(),
             loads=LoadProcess(SystemClock(bell), where.entrance),
             journal=held.journal,
             run_dir=run_dir,

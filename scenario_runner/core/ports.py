@@ -224,6 +224,22 @@ class Cluster(ClusterReads, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class CudaLibrary:
+    """The library that makes CUDA calls fail, for one kind of machine ("x86_64", "aarch64")."""
+
+    content: bytes
+    machine: str
+
+
+class CudaLibraries(Protocol):
+    """Where the library comes from."""
+
+    def library(self, machine: str) -> CudaLibrary:
+        """Raise StepBroken with a sentence when there is none for that kind of machine."""
+        ...
+
+
 class LoadRun(Protocol):
     """A load that is being sent."""
 

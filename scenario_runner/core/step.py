@@ -18,7 +18,16 @@ from scenario_runner.core.faults import Fault, Interval
 from scenario_runner.core.observations import ObservationLog
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.permissions import Permission
-from scenario_runner.core.ports import Agent, AgentReads, Cluster, ClusterReads, LoadRun, LoadSource, ObjectRef
+from scenario_runner.core.ports import (
+    Agent,
+    AgentReads,
+    Cluster,
+    ClusterReads,
+    CudaLibraries,
+    LoadRun,
+    LoadSource,
+    ObjectRef,
+)
 from scenario_runner.core.samples import LoadOrder
 from scenario_runner.core.targets import Target
 
@@ -183,6 +192,7 @@ class Context:
     cluster: ClusterReads
     agent: AgentReads
     loads: LoadSource
+    libraries: CudaLibraries
     observations: ObservationLog
     run: Run
     changing: Callable[[Undo], AbstractContextManager[Act]]

@@ -184,6 +184,7 @@ class Stepping:
             cluster=state.world.cluster,
             agent=state.world.agent,
             loads=state.world.loads,
+            libraries=state.world.libraries,
             observations=state.log,
             run=state.ledger,
             changing=self._changing(planned),

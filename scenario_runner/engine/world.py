@@ -17,10 +17,11 @@ from pathlib import Path
 from scenario_runner.core.clock import Bell, Clock, Stop, SystemClock
 from scenario_runner.core.events import Event
 from scenario_runner.core.faults import FAULT_TTL
-from scenario_runner.core.ports import Agent, Cluster, LoadSource, Watch
+from scenario_runner.core.ports import Agent, Cluster, CudaLibraries, CudaLibrary, LoadSource, Watch
 from scenario_runner.engine.beats import Beats, ThreadBeats
 from scenario_runner.engine.claim import ClusterClaim, LocalOnly
 from scenario_runner.engine.journal import Journal
+from scenario_runner.errors import StepBroken
 
 REMEDIATIONS = (
     Watch("janitor.dgxc.nvidia.com/v1alpha1/rebootnodes"),
@@ -40,6 +41,13 @@ class Clocks:
         return cls(SystemClock(bell, stop), SystemClock(bell))
 
 
+class NoLibrary:
+    """Stands where nobody said where the CUDA library is."""
+
+    def library(self, machine: str) -> CudaLibrary:
+        raise StepBroken(f"there is no CUDA library for {machine} here")
+
+
 @dataclass(frozen=True)
 class World:
     """Everything a run touches."""
@@ -56,6 +64,7 @@ class World:
     run_dir: Path
     listeners: tuple[Callable[[Event], None], ...] = ()
     beats: Beats = field(default_factory=ThreadBeats)
+    libraries: CudaLibraries = field(default_factory=NoLibrary)
     claim: ClusterClaim = field(default_factory=LocalOnly)
 
 

@@ -23,6 +23,7 @@ BEFORE = {
     "recover_fault": ["inject_xid: {target: victim, xid: 79}\nid: lost-gpu"],
     "disarm_cuda": ["arm_cuda: {target: victim, xid: 79}\nid: lost-in-cuda"],
     "assert_cuda_hits": ["arm_cuda: {target: victim, xid: 79}\nid: lost-in-cuda"],
+    "restore_cuda": ["patch_cuda: worker\nid: library"],
     "join": ["send_requests: {target: frontend, rate: 5/s}\nid: traffic\nbackground: true", "pause: 5s"],
     "assert_success": ["send_requests: {target: frontend, rate: 5/s, for: 20s}\nid: traffic\nbackground: true",
                        "inject_xid: {target: victim, xid: 79}", "pause: 10s"],

@@ -1,0 +1,104 @@
+"""Rolling a workload out with the CUDA library, and back."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+
+from scenario_runner.core.edits import leaf
+from scenario_runner.core.ports import CudaLibrary
+from tests.fake_world import TARGETS
+from tests.fakes import GPUS
+from tests.steps.running import carry_out, last, outcome
+
+MAIN = ("spec", "template", "spec", "containers", "name=main")
+OF_WORKER = {"of-worker": replace(TARGETS["victim"], workload="worker")}
+PATCH = "- patch_cuda: worker\n  id: library\n"
+
+
+def during(world, at=1.0):
+    """Documents of the cluster by key, as they are a while after the step."""
+    seen = {}
+    world.time.after(at, lambda: seen.update(copy.deepcopy(world.cluster.documents)))
+    return seen
+
+
+def test_the_workload_carries_the_library_while_the_run_lasts_and_is_as_before_afterwards(world):
+    before, seen = world.snapshot(), during(world)
+    report = carry_out(world, PATCH + "- pause: 5s")
+    assert outcome(report, "library") == ("passed", "deployment/vllm-decode carries the library; 3 pods are ready")
+    (name,) = [key for key in seen if key.startswith("ConfigMap/dynamo/scenario-runner-cuda-")]
+    assert seen[name]["content"]["binaryData"] == {"libscenario_cuda.so": "YSBsaWJyYXJ5"}
+    env = leaf(seen["Deployment/dynamo/vllm-decode"]["content"], (*MAIN, "env", "name=LD_PRELOAD"))
+    assert env == {"name": "LD_PRELOAD", "value": "/opt/scenario-runner/library/libscenario_cuda.so"}
+    assert [(one.subject.partition(" dynamo")[0], one.outcome) for one in report.undo] == [
+        ("our ConfigMap", "kept"),
+        ("edits of Deployment", "kept"),
+    ]
+    assert world.snapshot() == before
+
+
+def test_the_second_time_there_is_nothing_to_do(world):
+    report = carry_out(world, PATCH + "- patch_cuda: worker\n  id: again")
+    assert outcome(report, "again") == ("passed", "deployment/vllm-decode carries the library already")
+    assert len(report.undo) == 2
+
+
+def test_a_rollout_that_does_not_end_is_told_with_what_it_lacks_and_taken_back(world):
+    before = world.snapshot()
+    world.cluster.put(replace(world.cluster.pods("dynamo")[0], ready=False))
+    assert last(carry_out(world, PATCH + "  timeout: 10s")) == (
+        "broken",
+        "rollout of deployment/vllm-decode: 2 of 3 pods are ready; "
+        "is there a free GPU for the pod that comes before an old one goes?",
+    )
+    assert world.snapshot() == before
+
+
+def test_a_library_for_another_machine_is_asked_for_by_the_label_of_the_nodes(world):
+    asked = []
+    world.library = lambda machine: asked.append(machine) or CudaLibrary(b"x", machine)
+    for node in world.cluster.nodes():
+        world.cluster.put(replace(node, labels={**node.labels, "kubernetes.io/arch": "arm64"}))
+    carry_out(world, PATCH)
+    assert asked == ["aarch64"]
+
+
+def test_nodes_of_several_kinds_are_refused(world):
+    node = world.cluster.nodes()[0]
+    world.cluster.put(replace(node, labels={**node.labels, "kubernetes.io/arch": "arm64"}))
+    assert last(carry_out(world, PATCH)) == (
+        "broken", "the pods run on nodes of several kinds (amd64, arm64): one library fits one",
+    )  # fmt: skip
+
+
+def test_a_library_that_no_config_map_holds_is_refused_before_anything_changes(world):
+    world.library = lambda machine: CudaLibrary(b"x" * 800_000, machine)
+    report = carry_out(world, PATCH)
+    assert last(report) == (
+        "broken",
+        "the CUDA library has 1066668 bytes as text, a ConfigMap holds 1044480 at most: build it stripped",
+    )
+    assert report.undo == ()
+
+
+@pytest.mark.parametrize("fault", ["inject_xid", "arm_cuda"])
+def test_after_our_own_rollout_a_fault_follows_the_new_pod_on_the_planned_node(world, fault):
+    """The plan chose GPU 0, and the new pod of the workload got GPU 1."""
+    victim = world.cluster.pods("dynamo")[0]
+    first, second = GPUS["gpu-1"]
+    world.cluster.put(replace(victim, name="vllm-decode-new", uid="uid-new"))
+    free, held = replace(first, held_by=()), replace(second, held_by=("dynamo/vllm-decode-new",))
+    world.agent.nodes = {**GPUS, "gpu-1": (free, held)}
+    report = carry_out(world, PATCH + f"- {fault}: {{target: of-worker, xid: 79}}", targets=OF_WORKER)
+    assert [one.gpu for one in report.faults] == ["1 GPU-11"]
+
+
+def test_a_node_that_our_rollout_left_is_not_hit(world):
+    first, second = GPUS["gpu-1"]
+    world.agent.nodes = {**GPUS, "gpu-1": (replace(first, held_by=()), second)}
+    report = carry_out(world, PATCH + "- inject_xid: {target: of-worker, xid: 79}", targets=OF_WORKER)
+    assert last(report) == (
+        "broken",
+        "the rollout of worker left no pod of it on gpu-1, where its GPU 0 was to be hit; nothing was injected",
+    )
