@@ -21,7 +21,10 @@ def render(report: Report) -> str:
         f"started {report.started:%Y-%m-%d %H:%M:%S} UTC.",
         _section("How the platform reacted", ("phase", "node", "after the fault", "budget", "seen"), _phases(report)),
         _section("Steps", ("#", "step", "outcome", "took", "budget", "finding"), _steps(report)),
-        _section("Faults", ("fault", "XID", "node", "GPU", "proof", "kernel log record", "in force"), _faults(report)),
+        _section("Faults", ("fault", "what", "node", "GPU", "proof", "kernel log record", "in force"), _faults(report)),
+        _section(
+            "CUDA calls that were hit", ("fault", "process", "pod", "calls", "first", "answer", "since"), _hits(report)
+        ),
         _section(
             "Requests",
             (
@@ -66,7 +69,16 @@ def _faults(report: Report) -> Iterable[Sequence[str]]:
         record = f"#{fault.record.sequence} ({fault.record.kernel_log})" if fault.record else ""
         end = "open" if fault.end is None else f"{fault.end:.1f} s"
         window = f"{fault.start:.1f} s to {end} {fault.end_reason}".strip()
-        yield fault.fault_id, str(fault.xid), fault.node, fault.gpu, fault.evidence, record, window
+        what = f"CUDA {fault.cuda}" if fault.cuda else f"XID {fault.xid}"
+        yield fault.fault_id, what, fault.node, fault.gpu, fault.evidence, record, window
+
+
+def _hits(report: Report) -> Iterable[Sequence[str]]:
+    for fault in report.faults:
+        for one in sorted(fault.hits, key=lambda hit: hit.first):
+            pod = (one.pod or "of no pod") + (" (came by exec, does not count)" if one.probe else "")
+            process = f"{one.process} ({one.pid})"
+            yield fault.step_id, process, pod, str(one.hits), one.function, str(one.code), one.first
 
 
 def _load(load: LoadSummary) -> Sequence[str]:

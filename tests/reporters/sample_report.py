@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from scenario_runner.core.cuda import ProcessHits
 from scenario_runner.core.faults import KernelRecord
 from scenario_runner.core.observations import Observation
 from scenario_runner.core.outcome import Outcome, Phase, Role, Status
@@ -87,6 +88,47 @@ REPORT = Report(
             9.0,
             "taken back",
         ),
+        FaultSummary(
+            "gpu-1~y",
+            "03-arm_cuda",
+            79,
+            "gpu-1",
+            "0 (GPU-1)",
+            "hit",
+            None,
+            4.5,
+            9.0,
+            "taken back",
+            "gpu-lost",
+            (
+                ProcessHits(
+                    "gpu-1",
+                    7,
+                    "vllm",
+                    "dynamo/worker-1",
+                    "main",
+                    False,
+                    "GPU-1",
+                    3,
+                    719,
+                    "cuLaunchKernel",
+                    "2026-03-04T05:06:12.100Z",
+                ),
+                ProcessHits(
+                    "gpu-1",
+                    9,
+                    "check",
+                    "dynamo/worker-1",
+                    "main",
+                    True,
+                    "GPU-1",
+                    1,
+                    719,
+                    "cuCtxSynchronize",
+                    "2026-03-04T05:06:13.100Z",
+                ),
+            ),
+        ),  # fmt: skip
     ),
     phases=(PhaseTime("cordoned", "gpu-1", 1.25, 120.0), PhaseTime("drained", "gpu-1", None, 300.0)),
     undo=(UndoSummary(1, "XID 79 on gpu-1", "02-inject_xid", "kept", "recovered", 0.2),),
