@@ -128,7 +128,7 @@ REPORT = Report(
                     "2026-03-04T05:06:13.100Z",
                 ),
             ),
-        ),  # fmt: skip
+        ),
     ),
     phases=(PhaseTime("cordoned", "gpu-1", 1.25, 120.0), PhaseTime("drained", "gpu-1", None, 300.0)),
     undo=(UndoSummary(1, "XID 79 on gpu-1", "02-inject_xid", "kept", "recovered", 0.2),),
