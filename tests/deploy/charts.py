@@ -1,7 +1,7 @@
 """
 Renders the charts with the real helm: `python -m tests.deploy.charts --helm PATH` writes the golden files anew.
 
-Manifests for people without helm are made from the same chart; what helm draws at random is written as <generated>.
+Manifests for people without helm are made from the same chart; what helm draws at random is written as `generated`.
 """
 
 import argparse
@@ -18,6 +18,7 @@ RUNNER_CHART = ROOT / "agent/deploy/runner"
 GOLDEN = ROOT / "tests/deploy/golden"
 MANIFESTS = ROOT / "agent/deploy/manifests"
 
+GENERATED = "Z2VuZXJhdGVk"  # "generated" in base64
 _GENERATED = re.compile(r"^(  (?:token|ca\.crt|tls\.crt|tls\.key): )[A-Za-z0-9+/=]{20,}$", re.MULTILINE)
 _SOURCE = re.compile(r"^# Source: [^/]+/templates/(.+)$", re.MULTILINE)
 _OF_HELM = re.compile(r"^ +(?:app\.kubernetes\.io/managed-by: Helm|helm\.sh/[a-z-]+: .*)\n", re.MULTILINE)
@@ -45,7 +46,7 @@ class Rendering:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise AssertionError(done.stderr)
-        return _GENERATED.sub(r"\1<generated>", done.stdout)
+        return _GENERATED.sub(rf"\1{GENERATED}", done.stdout)
 
 
 GOLDEN_CASES = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from fault_agent import driver_inventory, kubelet_allocations, options, recover_all
+from fault_agent import options, recover_all
 from tests.deploy.charts import GOLDEN, MANIFESTS
 
 Json = Any
@@ -17,8 +17,6 @@ Json = Any
 PROGRAMS: Mapping[str, Callable[[], argparse.ArgumentParser]] = {
     "fault_agent": options.parser,
     "fault_agent.recover_all": recover_all.parser,
-    "fault_agent.driver_inventory": driver_inventory.parser,
-    "fault_agent.kubelet_allocations": kubelet_allocations.parser,
 }
 
 

@@ -27,7 +27,7 @@ def test_only_the_agent_itself_is_privileged(documents: Documents) -> None:
     privileged = [one.where for one in documents.containers() if one.security().get("privileged")]
     assert privileged == [f"DaemonSet {documents.one('DaemonSet')['metadata']['name']}: agent"]
     for _, pod in documents.pods():
-        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+        assert not {"hostNetwork", "hostIPC"} & set(pod)
 
 
 @each
@@ -39,13 +39,10 @@ def test_whatever_runs_off_the_nodes_is_restricted(documents: Documents) -> None
         assert {next(iter(set(volume) - {"name"})) for volume in container.pod["volumes"]} == {"secret"}
 
 
-def test_the_other_containers_on_a_node_have_no_capability() -> None:
-    inventory, allocations = AGENT_DEFAULTS.container("inventory"), AGENT_DEFAULTS.container("allocations")
-    without = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
-    assert inventory.security() == {"runAsNonRoot": True, "runAsUser": 65532, **without}
-    assert allocations.security() == {"runAsUser": 0, **without}
-    assert [mount["name"] for mount in inventory.raw["volumeMounts"]] == ["facts"]
-    assert [mount["name"] for mount in allocations.raw["volumeMounts"]] == ["facts", "kubelet-devices"]
+def test_processes_of_the_node_are_seen_by_the_agent_alone_and_only_if_wanted() -> None:
+    seeing = [where for documents in AGENTS for where, pod in documents.pods() if pod.get("hostPID")]
+    assert seeing == ["DaemonSet fault-agent-node"] * 2
+    assert "hostPID" not in AGENT_EVERYTHING.one("DaemonSet")["spec"]["template"]["spec"]
 
 
 def host_paths(documents: Documents) -> dict[str, Json]:
@@ -53,14 +50,18 @@ def host_paths(documents: Documents) -> dict[str, Json]:
     return {volume["name"]: volume["hostPath"] for volume in volumes if "hostPath" in volume}
 
 
-def test_the_node_lends_five_paths_and_no_other() -> None:
+def test_the_node_lends_six_paths_and_no_other() -> None:
     assert host_paths(AGENT_DEFAULTS) == {
         "kmsg": {"path": "/dev/kmsg", "type": "CharDevice"},
         "state": {"path": "/var/lib/fault-agent", "type": "DirectoryOrCreate"},
         "cuda": {"path": "/run/scenario-runner/cuda", "type": "DirectoryOrCreate"},
         "boot-id": {"path": "/proc/sys/kernel/random/boot_id", "type": "File"},
-        "kubelet-devices": {"path": "/var/lib/kubelet/device-plugins", "type": "Directory"},
+        "kubelet": {"path": "/var/lib/kubelet/device-plugins", "type": "Directory"},
+        "pod-logs": {"path": "/var/log/pods", "type": "Directory"},
     }
+    (agent,) = AGENT_DEFAULTS.one("DaemonSet")["spec"]["template"]["spec"]["containers"]
+    written = {mount["name"] for mount in agent["volumeMounts"] if not mount.get("readOnly")}
+    assert written == {"kmsg", "state", "cuda"}
 
 
 def test_an_agent_stays_on_nodes_with_any_taint() -> None:
@@ -118,7 +119,6 @@ def test_the_permissions_are_these_and_no_other() -> None:
     assert granted == {
         "fault-agent-scenario-runner-node": [
             {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
-            {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
         ],
         "fault-agent-gateway": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}],
     }

@@ -77,6 +77,19 @@ class Release:
         taints = self.cluster.get("node", node)["spec"].get("taints", [])
         return any(taint["effect"] == "NoExecute" for taint in taints)
 
+    def hold(self, pod: str, gpus: int, node: str) -> None:
+        """Returns when the pod, which wants so many GPUs of the node, runs."""
+        container = {
+            "name": "worker",
+            "image": AGENT_IMAGE,
+            "imagePullPolicy": "Never",
+            "command": ["sleep", "3600"],
+            "resources": {"limits": {"nvidia.com/gpu": gpus}},
+        }
+        spec = {"nodeSelector": {"kubernetes.io/hostname": node}, "restartPolicy": "Never", "containers": [container]}
+        self.kubectl("run", pod, f"--overrides={json.dumps({'spec': spec})}", f"--image={AGENT_IMAGE}")
+        self.kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=60s")
+
     def secret(self, name: str) -> dict[str, bytes]:
         data = self.get("secret", f"{RELEASE}-{name}")["data"]
         return {key: base64.b64decode(value) for key, value in data.items()}
