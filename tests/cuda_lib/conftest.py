@@ -15,6 +15,7 @@ SOURCES = CUDA_LIB / "src"
 PROGRAMS = HERE / "programs"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks
 def pytest_collection_modifyitems(items):
     """Programs are compiled once per worker, so tests of one file stay with one worker."""
     for item in items:

@@ -40,31 +40,38 @@ class EmulatedNode(Node):
         return super().run(*emulator, *given, *command, code=code, LD_PRELOAD=None, LD_LIBRARY_PATH=None)
 
 
-@pytest.fixture
-def arm(tmp_path, compiled):
-    """A node with an aarch64 processor, and its compiler."""
-    compiler = tool("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu")
+@pytest.fixture(scope="module")
+def cross_compiler():
     tool("qemu-aarch64", "qemu-user")
-    make(f"CC={compiler}", "BUILD=build/aarch64")
+    return tool("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu")
+
+
+@pytest.fixture(scope="module")
+def cross_built(cross_compiler):
+    make(f"CC={cross_compiler}", "BUILD=build/aarch64")
     folder = CUDA_LIB / "build" / "aarch64"
-    steps = compiled("steps-aarch64", "steps.c", compiler=compiler, flags=("-w", "-pthread", "-ldl"))
-    return EmulatedNode(Built(folder / "libscenario_cuda.so", folder / "stub"), tmp_path, steps)
+    return Built(folder / "libscenario_cuda.so", folder / "stub")
+
+
+@pytest.fixture
+def arm(tmp_path, compiled, cross_compiler, cross_built):
+    """A node with an aarch64 processor."""
+    steps = compiled("steps-aarch64", "steps.c", compiler=cross_compiler, flags=("-w", "-pthread", "-ldl"))
+    return EmulatedNode(cross_built, tmp_path, steps)
 
 
 @pytest.mark.parametrize("how", ["dlsym", "get-address", "get-address-through-itself", "absolute-path", "dlmopen"])
-def test_clients_on_aarch64(arm, compiled, how):
-    compiler = shutil.which("aarch64-linux-gnu-gcc")
-    program = compiled("direct-aarch64", "direct.c", "plugin.c", compiler=compiler, flags=("-ldl",))
+def test_clients_on_aarch64(arm, compiled, cross_compiler, how):
+    program = compiled("direct-aarch64", "direct.c", "plugin.c", compiler=cross_compiler, flags=("-ldl",))
     arm.arm(rule("alloc copy launch sync"))
     assert arm.run(program, how, ABSOLUTE_DRIVER=str(arm.built.stub / "libcuda.so.1")) == EVERYTHING_FAILS
 
 
-def test_linked_and_deepbind_clients_on_aarch64(arm, compiled):
-    compiler = shutil.which("aarch64-linux-gnu-gcc")
-    linked = compiled("linked-aarch64", "linked.c", compiler=compiler, flags=(f"-L{arm.built.stub}", "-lcuda"))
+def test_linked_and_deepbind_clients_on_aarch64(arm, compiled, cross_compiler):
+    linked = compiled("linked-aarch64", "linked.c", compiler=cross_compiler, flags=(f"-L{arm.built.stub}", "-lcuda"))
     shared = ("-shared", "-fPIC", "-ldl")
-    plugin = compiled("plugin-aarch64.so", "plugin.c", compiler=compiler, flags=shared)
-    deepbind = compiled("deepbind-aarch64", "deepbind.c", compiler=compiler, flags=("-ldl",))
+    plugin = compiled("plugin-aarch64.so", "plugin.c", compiler=cross_compiler, flags=shared)
+    deepbind = compiled("deepbind-aarch64", "deepbind.c", compiler=cross_compiler, flags=("-ldl",))
     arm.arm(rule("alloc copy launch sync"))
     assert arm.run(linked) == EVERYTHING_FAILS
     assert arm.run(deepbind, plugin, "dlsym") == EVERYTHING_FAILS
@@ -82,9 +89,8 @@ def test_arguments_on_the_stack_and_modes_on_aarch64(arm):
     assert arm.do("init dev:0 threads:1000") == "init=0 dev:0=0 threads:1000=2000 of 4000"
 
 
-def test_rtld_next_on_aarch64(arm, compiled):
-    compiler = shutil.which("aarch64-linux-gnu-gcc")
-    hello = compiled("hello-aarch64", "hello.c", compiler=compiler)
+def test_rtld_next_on_aarch64(arm, compiled, cross_compiler):
+    hello = compiled("hello-aarch64", "hello.c", compiler=cross_compiler)
     shared = ("-shared", "-fPIC", "-ldl", "-w")
-    outer = compiled("outer-aarch64.so", "next_puts.c", compiler=compiler, flags=(*shared, '-DWHO="outer"'))
+    outer = compiled("outer-aarch64.so", "next_puts.c", compiler=cross_compiler, flags=(*shared, '-DWHO="outer"'))
     assert arm.run(hello, LD_PRELOAD=f"{arm.built.library}:{outer}") == "outer hello"
