@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= auto
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: install demo test e2e check generate bench soak lock clean help
+.PHONY: install demo test e2e fuzz check generate bench soak lock clean help
 
 install: .venv/installed ## make .venv with everything from the lock
 
@@ -24,6 +24,9 @@ test: install ## the whole suite: in parallel, then the drills, which want the m
 
 e2e: install ## real Kubernetes: build it, start a cluster on this machine, run what needs one, take it down; as root
 	$(BIN)/python -m tests.e2e
+
+fuzz: install ## random calls to the lab and to a real cluster, compared; not part of CI; as root
+	$(BIN)/python -m pytest tests/contract/kubernetes/fuzz.py -m e2e
 
 check: install ## format, lint, types, layers, generated files up to date
 	$(BIN)/ruff format --check .

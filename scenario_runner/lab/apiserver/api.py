@@ -1,5 +1,6 @@
 """The verbs of the API on the store, without HTTP: what the routes and the controllers both call."""
 
+import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from scenario_runner.lab.apiserver import failures
 from scenario_runner.lab.apiserver.defaults import Defaults
 from scenario_runner.lab.apiserver.deletion import Deletion, delete
 from scenario_runner.lab.apiserver.objects import Clock, Json, Key, clone, is_going, timestamp
+from scenario_runner.lab.apiserver.problems import Problem
 from scenario_runner.lab.apiserver.resources import Catalog, Target
 from scenario_runner.lab.apiserver.schema import Schemas
 from scenario_runner.lab.apiserver.store import Store
@@ -27,6 +29,9 @@ _SYSTEM_FIELDS = (
     "generateName",
     "generation",
 )
+_ADDRESS = ("clusterIP", "clusterIPs")
+# Replacing these needs a version: nobody may overwrite what he has not seen.
+_CONDITIONAL = frozenset({"PodDisruptionBudget", "Lease", "CustomResourceDefinition"})
 _WITHOUT_GENERATION = frozenset(
     {"Node", "Namespace", "Service", "Lease", "ConfigMap", "Secret", "Event", "Endpoints", "ServiceAccount"}
 )
@@ -34,10 +39,11 @@ _WITHOUT_GENERATION = frozenset(
 
 @dataclass(frozen=True)
 class Options:
-    """`dry_run` stores nothing; `strict` refuses unknown fields instead of dropping them."""
+    """`dry_run` stores nothing; `strict` refuses unknown fields instead of dropping them; a patch fails otherwise."""
 
     dry_run: bool = False
     strict: bool = False
+    is_patch: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,15 +95,17 @@ class Api:
 
         Raises ApiError: 400, 403 (namespace is going), 404 (no such namespace), 409 (exists), 422.
         """
-        obj = self._decoded(at, clone(body), options)
+        obj, problems = self._decoded(at, clone(body), options)
         meta = obj["metadata"]
+        if meta.get("resourceVersion"):
+            raise failures.ApiError(500, "", "resourceVersion should not be set on objects to be created")
         if not meta.get("name") and meta.get("generateName"):
             meta["name"] = meta["generateName"] + "".join(secrets.choice(NAME_ALPHABET) for _ in range(5))
         at = Target(at.resource, at.namespace, meta.get("name", ""))
         if at.resource.namespaced:
             self._require_namespace(at)
         self._prepare_new(at, obj)
-        validate(at.resource, obj)
+        validate(at.resource, obj, found=problems)
         if self.find(at) is not None:
             raise failures.already_exists(at.resource.plural, at.resource.group, at.name)
         return obj if options.dry_run else self.store.put(at.key, obj)
@@ -114,7 +122,7 @@ class Api:
 
     def _prepare_new(self, at: Target, obj: Json) -> None:
         meta = obj["metadata"]
-        for name in ("resourceVersion", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"):
+        for name in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"):
             meta.pop(name, None)
         meta |= {"uid": str(uuid4()), "creationTimestamp": timestamp(self.now())}
         if at.resource.kind not in _WITHOUT_GENERATION:
@@ -141,13 +149,16 @@ class Api:
         Raises ApiError: 400, 404, 409 (stale resourceVersion, other uid), 422, and whatever `edit` raises.
         """
         old = self.get(at)
-        new = stored(at, self._decoded(at, edit(clone(shown(at, old))), options), old)
-        new = self._carried_over(at, old, new)
+        new, problems = self._decoded(at, edit(clone(shown(at, old))), options)
+        new = stored(at, new, old)
+        new = self._carried_over(at, old, new, options)
         if at.sub != "status":
             self.defaults.fill(at.resource.kind, new)
             if "generation" in new["metadata"] and _wanted(new) != _wanted(old):
                 new["metadata"]["generation"] += 1
-            validate(at.resource, new, old)
+            validate(at.resource, new, old, problems)
+        elif problems:
+            raise failures.invalid(at.resource.kind, at.resource.group, at.name, problems)
         if options.dry_run:
             return new
         new = self.store.put(at.key, new)
@@ -160,28 +171,46 @@ class Api:
         if not still_waits:
             self.store.remove(at.key)
 
-    def _carried_over(self, at: Target, old: Json, new: Json) -> Json:
+    def _carried_over(self, at: Target, old: Json, new: Json, options: Options) -> Json:
         before, meta = old["metadata"], new["metadata"]
-        version = meta.get("resourceVersion")
-        if version and version != before["resourceVersion"]:
-            why = "the object has been modified; please apply your changes to the latest version and try again"
-            raise failures.conflict(at.resource.plural, at.resource.group, at.name, why)
-        if meta.get("uid", before["uid"]) != before["uid"]:
-            why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {before['uid']}"
-            raise failures.conflict(at.resource.plural, at.resource.group, at.name, why)
-        if meta.get("name", at.name) != at.name:
-            message = f"the name of the object ({meta['name']}) does not match the name on the URL ({at.name})"
-            raise failures.bad_request(message)
+        self._check_identity(at, before, meta, options)
         for field in _SYSTEM_FIELDS:
             meta.pop(field, None)
             if field in before:
                 meta[field] = before[field]
         if at.sub == "status":
             return _with_status(at, old, new)
+        if at.resource.kind == "Service":  # whoever replaces one need not know its address
+            new["spec"] = {name: old["spec"][name] for name in _ADDRESS if name in old["spec"]} | (
+                new.get("spec") or {}
+            )
         if at.resource.has("status"):
             new.pop("status", None)
             new |= {"status": old["status"]} if "status" in old else {}
         return new
+
+    def _check_identity(self, at: Target, before: Json, meta: Json, options: Options) -> None:
+        """Whether it is this object, in this version, that the client wants to change."""
+        version = meta.get("resourceVersion")
+        if not version and (at.resource.kind in _CONDITIONAL or at.resource.is_custom):
+            why = "Invalid value: 0: must be specified for an update"
+            problem = ("metadata.resourceVersion", "FieldValueInvalid", why)
+            raise failures.invalid(at.resource.plural, at.resource.group, at.name, [problem])
+        if version and version != before["resourceVersion"]:
+            why = "the object has been modified; please apply your changes to the latest version and try again"
+            raise failures.conflict(at.resource.plural, at.resource.group, at.name, why)
+        for field in ("uid", "deletionGracePeriodSeconds"):
+            is_other = field in meta and meta[field] != before.get(field)
+            if is_other and (options.is_patch or field != "uid"):
+                why = f"Invalid value: {json.dumps(meta[field])}: field is immutable"
+                problem = (f"metadata.{field}", "FieldValueInvalid", why)
+                raise failures.invalid(at.resource.kind, at.resource.group, at.name, [problem])
+        if meta.get("uid", before["uid"]) != before["uid"]:
+            why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {before['uid']}"
+            raise failures.conflict(at.resource.plural, at.resource.group, at.name, why)
+        if meta.get("name", at.name) != at.name:
+            message = f"the name of the object ({meta['name']}) does not match the name on the URL ({at.name})"
+            raise failures.bad_request(message)
 
     # Delete
 
@@ -194,7 +223,8 @@ class Api:
 
     # Reading what a client sent
 
-    def _decoded(self, at: Target, obj: Json, options: Options) -> Json:
+    def _decoded(self, at: Target, obj: Json, options: Options) -> tuple[Json, list[Problem]]:
+        """The object in the form in which it is stored, and what its schema has against it."""
         resource = at.resource
         version, kind = ("autoscaling/v1", "Scale") if at.sub == "scale" else (resource.api_version, resource.kind)
         if obj.setdefault("kind", kind) != kind or obj.setdefault("apiVersion", version) != version:
@@ -207,24 +237,25 @@ class Api:
                 "the namespace of the provided object does not match the namespace sent on the request"
             )
         obj["metadata"].pop("managedFields", None)
-        self._check_schema(at, obj, options)
-        return stored(at, obj, None) if at.sub != "scale" else obj
+        problems = self._check_schema(at, obj, options)
+        return (stored(at, obj, None) if at.sub != "scale" else obj), problems
 
-    def _check_schema(self, at: Target, obj: Json, options: Options) -> None:
+    def _check_schema(self, at: Target, obj: Json, options: Options) -> list[Problem]:
         schema = self.catalog.scale_schema() if at.sub == "scale" else at.resource.schema
         findings = self.schemas.walk(obj, schema)
         if findings.mistyped and not at.resource.is_custom:
             kind, version = at.resource.kind, at.resource.version
             message = f'{kind} in version "{version}" cannot be handled as a {kind}: {findings.mistyped[0]}'
+            if options.is_patch:
+                cause = {"reason": "FieldValueInvalid", "message": f"Invalid value: {message}", "field": "patch"}
+                raise failures.ApiError(422, "Invalid", f' "" is invalid: patch: {message}', {"causes": [cause]})
             raise failures.bad_request(message)
         problems = [(text.split(" ")[0], "FieldValueTypeInvalid", text) for text in findings.mistyped]
-        if problems := problems + findings.problems:
-            name = obj["metadata"].get("name", "")
-            raise failures.invalid(at.resource.kind, at.resource.group, name, problems)
         if findings.unknown and options.strict:
             unknown = ", ".join(f'unknown field "{field}"' for field in findings.unknown)
             message = f'{at.resource.kind} in version "{at.resource.version}" cannot be handled'
             raise failures.bad_request(f"{message} as a {at.resource.kind}: strict decoding error: {unknown}")
+        return problems + findings.problems
 
 
 def _wanted(obj: Json) -> Json:

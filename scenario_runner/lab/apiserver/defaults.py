@@ -20,11 +20,14 @@ class Defaults:
         """Set absent fields in place."""
         if fill := _FILL.get(kind):
             fill(obj)
+        if kind == "Pod":
+            self._tolerate(obj["spec"])
 
     def admit(self, kind: str, obj: Json) -> None:
         """What admission and strategies add to a new object only."""
         if kind == "Pod":
-            self._tolerate(obj["spec"])
+            account = obj["spec"].get("serviceAccountName") or "default"
+            _set(obj["spec"], serviceAccountName=account, serviceAccount=account)
             obj["status"] = {"phase": "Pending", "qosClass": _qos(obj["spec"])}
         elif kind == "Node":
             _distrust(obj["spec"])
@@ -78,6 +81,8 @@ def _pod_spec(spec: Json) -> None:
     for container in containers_of(spec):
         _container(container)
     for volume in spec.get("volumes") or []:
+        if set(volume) == {"name"}:
+            volume["emptyDir"] = {}
         for source in ("configMap", "secret", "downwardAPI", "projected"):
             if source in volume:
                 _set(volume[source], defaultMode=0o644)
@@ -87,7 +92,7 @@ def _pod_spec(spec: Json) -> None:
 
 def _container(container: Json) -> None:
     image = str(container.get("image") or "")
-    is_latest = ":" not in image.rsplit("/", 1)[-1] or image.endswith(":latest")
+    is_latest = bool(image) and (":" not in image.rsplit("/", 1)[-1] or image.endswith(":latest"))
     _set(container, imagePullPolicy="Always" if is_latest else "IfNotPresent", resources={})
     _set(container, terminationMessagePath="/dev/termination-log", terminationMessagePolicy="File")
     for port in container.get("ports") or []:
@@ -120,9 +125,9 @@ def _qos(spec: Json) -> str:
 def _pod(obj: Json) -> None:
     spec = _section(obj, "spec")
     _pod_spec(spec)
-    account = spec.get("serviceAccountName") or "default"
-    _set(spec, serviceAccountName=account, serviceAccount=account, enableServiceLinks=True, priority=0)
-    _set(spec, preemptionPolicy="PreemptLowerPriority")
+    if account := spec.get("serviceAccountName"):
+        _set(spec, serviceAccount=account)
+    _set(spec, enableServiceLinks=True, priority=0, preemptionPolicy="PreemptLowerPriority")
 
 
 def _replica_set(obj: Json) -> None:
@@ -145,6 +150,11 @@ def _deployment(obj: Json) -> None:
 def _service(obj: Json) -> None:
     spec = _section(obj, "spec")
     _set(spec, type="ClusterIP", sessionAffinity="None", internalTrafficPolicy="Cluster")
+    if spec["type"] != "ExternalName":
+        _set(spec, ipFamilies=["IPv4"], ipFamilyPolicy="SingleStack")
+    if spec["sessionAffinity"] == "ClientIP":
+        _set(_section(spec, "sessionAffinityConfig"), clientIP={"timeoutSeconds": 10800})
+    _set(obj, status={"loadBalancer": {}})
     for port in spec.get("ports") or []:
         _set(port, protocol="TCP", targetPort=port.get("port"))
 
@@ -181,4 +191,5 @@ _FILL: Mapping[str, Callable[[Json], None]] = {
     "Secret": _secret,
     "Namespace": _empty_spec,
     "Node": _empty_spec,
+    "Lease": _empty_spec,
 }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from scenario_runner.lab.apiserver import failures
-from scenario_runner.lab.apiserver.objects import Json, clone, dig, is_finished, is_going, timestamp
+from scenario_runner.lab.apiserver.objects import Json, clone, dig, is_finished, is_going, seconds_of, timestamp
 from scenario_runner.lab.apiserver.resources import Target
 from scenario_runner.lab.apiserver.store import Store
 
@@ -28,7 +28,7 @@ def delete(store: Store, at: Target, obj: Json, wanted: Deletion, now: float) ->
     Raises ApiError (409) where a precondition does not hold.
     """
     _check_preconditions(at, obj, wanted)
-    going = clone(obj)
+    going: Json = clone(obj)
     meta = going["metadata"]
     grace = _grace(at, obj, wanted)
     if is_going(obj):
@@ -36,16 +36,26 @@ def delete(store: Store, at: Target, obj: Json, wanted: Deletion, now: float) ->
     elif finalizer := PROPAGATION.get(wanted.propagation):
         meta["finalizers"] = [*(meta.get("finalizers") or []), finalizer]
     waits = grace > 0 or meta.get("finalizers") or dig(obj, "spec.finalizers")
-    if not waits:
+    if not waits and at.resource.kind != "Pod":  # a pod is always seen going before it is gone
         return obj if wanted.dry_run else store.remove(at.key)
-    if not is_going(obj):
-        meta["deletionTimestamp"] = timestamp(now + grace)
-        if "generation" in meta:
-            meta["generation"] += 1
-    meta["deletionGracePeriodSeconds"] = grace
+    _mark(going, grace, now)
     if at.resource.kind == "Namespace":
         going["status"]["phase"] = "Terminating"
-    return going if wanted.dry_run else store.put(at.key, going)
+    if wanted.dry_run:
+        return going
+    store.put(at.key, going)
+    return going if waits else store.remove(at.key)
+
+
+def _mark(going: Json, grace: int, now: float) -> None:
+    """Say until when it has time; a shorter grace counts from the first deletion."""
+    meta = going["metadata"]
+    if is_going(going):
+        now = seconds_of(meta["deletionTimestamp"]) - (meta.get("deletionGracePeriodSeconds") or 0)
+    elif "generation" in meta:
+        meta["generation"] += 1
+    meta["deletionTimestamp"] = timestamp(now + grace)
+    meta["deletionGracePeriodSeconds"] = grace
 
 
 def _check_preconditions(at: Target, obj: Json, wanted: Deletion) -> None:
@@ -65,5 +75,5 @@ def _grace(at: Target, obj: Json, wanted: Deletion) -> int:
     if at.resource.kind != "Pod" or not obj["spec"].get("nodeName") or is_finished(obj):
         return 0
     if wanted.grace is not None:
-        return max(wanted.grace, 0)
+        return wanted.grace if wanted.grace >= 0 else 1
     return int(obj["spec"].get("terminationGracePeriodSeconds") or 0)

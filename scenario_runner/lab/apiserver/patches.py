@@ -43,16 +43,26 @@ class Patch:
 
 
 def _json_patch(obj: Json, operations: Any) -> Json:
+    if not isinstance(operations, list) or not all(isinstance(one, dict) for one in operations):
+        raise bad_request("error decoding patch: it is no list of operations")
+    result = clone(obj)
     try:
-        result = jsonpatch.JsonPatch(operations).apply(clone(obj))
-    except (jsonpatch.InvalidJsonPatch, TypeError) as error:
-        raise bad_request(f"error decoding patch: {error}") from error
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
+        for operation in operations:
+            result = jsonpatch.JsonPatch([_as_go_does(operation, result)]).apply(result)
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError) as error:
         message = f"the server rejected our request due to an error in our request: {error}"
         raise ApiError(422, "Invalid", message, {}) from error
     if not isinstance(result, dict):
         raise bad_request("the patch leaves something that is no object")
     return result
+
+
+def _as_go_does(operation: Json, obj: Json) -> Json:
+    """The real server's library also replaces a key that is not there, where RFC 6902 refuses."""
+    if operation.get("op") != "replace":
+        return operation
+    parent, key = jsonpatch.JsonPointer(operation.get("path", "")).to_last(obj)
+    return operation | {"op": "add"} if isinstance(parent, dict) and key not in parent else operation
 
 
 def merged(old: Any, patch: Any) -> Any:
@@ -95,7 +105,7 @@ class _Strategic:
         field = self.schemas.of_field(schema, name)
         if value is None:
             result.pop(name, None)
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and field.get("x-kubernetes-patch-strategy") != "replace":
             result[name] = self.merge(result.get(name), value, field)
         elif isinstance(value, list) and "merge" in field.get("x-kubernetes-patch-strategy", ""):
             order = patch.get(_ORDER + name)
@@ -107,7 +117,7 @@ class _Strategic:
         key = field.get("x-kubernetes-patch-merge-key")
         if not key:
             merged_values = old + [item for item in patch if item not in old]
-            return _ordered(merged_values, order, None)
+            return _ordered(merged_values, order or patch, old, key)
         if any(item.get("$patch") == "replace" for item in patch):
             return [clone(item) for item in patch if "$patch" not in item]
         result = list(old)
@@ -115,7 +125,7 @@ class _Strategic:
             if key not in item:
                 raise bad_request(f"map: {item} does not contain declared merge key: {key}")
             self._merge_item(result, item, key, field.get("items") or {})
-        return _ordered(result, order, key)
+        return _ordered(result, order or patch, old, key)
 
     def _merge_item(self, result: list[Any], item: Json, key: str, schema: Json) -> None:
         index = next((at for at, one in enumerate(result) if one.get(key) == item[key]), None)
@@ -133,11 +143,23 @@ class _Strategic:
             field = name.removeprefix(_ORDER)
             if name.startswith(_ORDER) and field not in patch and isinstance(result.get(field), list):
                 key = self.schemas.of_field(schema, field).get("x-kubernetes-patch-merge-key")
-                result[field] = _ordered(result[field], order, key)
+                result[field] = _ordered(result[field], order, result[field], key)
 
 
-def _ordered(items: list[Any], order: list[Any] | None, key: str | None) -> list[Any]:
-    if not order:
-        return items
-    places = {one.get(key) if key else one: place for place, one in enumerate(order)}
-    return sorted(items, key=lambda item: places.get(item.get(key) if key else item, len(places)))
+def _ordered(items: list[Any], wanted: list[Any], live: list[Any], key: str | None) -> list[Any]:
+    """The items that the patch names in its order, the others put between them as they were in the live list."""
+
+    def places(of: list[Any]) -> dict[Any, int]:
+        return {one.get(key) if key else one: place for place, one in enumerate(of)}
+
+    def name(item: Any) -> Any:
+        return item.get(key) if key else item
+
+    by_patch, by_live = places(wanted), places(live)
+    ours = sorted((item for item in items if name(item) in by_patch), key=lambda item: by_patch[name(item)])
+    result: list[Any] = []
+    for other in (item for item in items if name(item) not in by_patch):
+        while ours and not by_live.get(name(other), 0) < by_live.get(name(ours[0]), -1):
+            result.append(ours.pop(0))
+        result.append(other)
+    return result + ours

@@ -12,6 +12,7 @@ from scenario_runner.lab.apiserver.api import Options
 from scenario_runner.lab.apiserver.deletion import Deletion
 from scenario_runner.lab.apiserver.failures import (
     bad_request,
+    invalid,
     no_such_path,
     not_in_the_lab,
     unsupported_media,
@@ -40,11 +41,21 @@ class Call:
 
     @property
     def options(self) -> Options:
-        return Options(self.query.get("dryRun") == "All", self.query.get("fieldValidation") == "Strict")
+        self._require_one_of("dryRun", self.query.get("dryRun"), ("All",))
+        is_strict, is_patch = self.query.get("fieldValidation") == "Strict", self.method == "PATCH"
+        return Options(self.query.get("dryRun") == "All", is_strict, is_patch)
 
     @property
     def selects(self) -> bool:
         return bool(self.query.get("labelSelector") or self.query.get("fieldSelector"))
+
+    def _require_one_of(self, option: str, value: str | None, known: tuple[str, ...]) -> None:
+        """Raises ApiError (422)."""
+        if value and value not in known:
+            kind = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}.get(self.method)
+            allowed = ", ".join(f'"{one}"' for one in known)
+            why = f'Unsupported value: "{value}": supported values: {allowed}'
+            raise invalid(kind or "DeleteOptions", "meta.k8s.io", "", [(option, "FieldValueNotSupported", why)])
 
     def number(self, name: str) -> int:
         """A query parameter as a number, 0 where it is absent. Raises ApiError (400)."""
@@ -69,6 +80,9 @@ class Call:
         if "gracePeriodSeconds" in self.query:
             grace = self.number("gracePeriodSeconds")
         policy = self.query.get("propagationPolicy") or body.get("propagationPolicy")
+        self._require_one_of("propagationPolicy", policy, ("Background", "Foreground", "Orphan"))
+        for word in body.get("dryRun") or []:
+            self._require_one_of("dryRun", word, ("All",))
         if body.get("orphanDependents") or self.says("orphanDependents"):
             policy = "Orphan"
         return Deletion(

@@ -15,7 +15,7 @@ from scenario_runner.lab.apiserver.discovery import describe
 from scenario_runner.lab.apiserver.eviction import evict
 from scenario_runner.lab.apiserver.failures import ApiError, invalid, method_not_allowed
 from scenario_runner.lab.apiserver.logs import log_response
-from scenario_runner.lab.apiserver.objects import Json
+from scenario_runner.lab.apiserver.objects import Json, is_going
 from scenario_runner.lab.apiserver.pages import Page
 from scenario_runner.lab.apiserver.patches import Patch
 from scenario_runner.lab.apiserver.requests import Call, read_call
@@ -90,18 +90,13 @@ class Door:
         schema = self.api.catalog.scale_schema() if call.at.sub == "scale" else resource.schema
 
         def edit(old: Json) -> Json:
-            new = patch.apply(old, schema, self.api.schemas, is_custom=resource.is_custom)
-            uid = new["metadata"].get("uid")
-            if uid != old["metadata"].get("uid"):
-                why = f'Invalid value: "{uid}": field is immutable'
-                raise invalid(resource.kind, resource.group, call.at.name, [("metadata.uid", "FieldValueInvalid", why)])
-            return new
+            return patch.apply(old, schema, self.api.schemas, is_custom=resource.is_custom)
 
         return self._one(call, self.api.change(call.at, edit, call.options))
 
     async def delete(self, call: Call) -> Response:
         last = self.api.delete(call.at, call.deletion())
-        if call.at.resource.kind == "Pod" or self.api.find(call.at) is not None:
+        if call.at.resource.kind == "Pod" or is_going(last):
             return self._one(call, last)
         details = {"name": call.at.name, "kind": call.at.resource.plural, "uid": last["metadata"]["uid"]}
         return JSONResponse(_SUCCESS | {"details": details})

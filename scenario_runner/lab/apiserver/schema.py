@@ -10,6 +10,15 @@ from scenario_runner.lab.apiserver.objects import Json
 _META = frozenset({"apiVersion", "kind", "metadata"})
 # These are written as a string in the document, but a number is as good.
 _NUMBER_OR_TEXT = ("IntOrString", "Quantity")
+# Fields that a real server's types leave out when they are false or empty; others are pointers, and kept.
+_FALSE_IS_ABSENT = frozenset(
+    {"paused", "hostNetwork", "hostPID", "hostIPC", "stdin", "stdinOnce", "tty", "readOnly", "unschedulable"}
+    | {"publishNotReadyAddresses"}
+)
+_EMPTY_IS_ABSENT = frozenset({"value", "nodeName", "message", "reason", "podIP", "hostIP"})
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+_FORMATS: Mapping[str, re.Pattern[str]] = {"byte": _BASE64, "date-time": _TIME}
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
@@ -71,8 +80,13 @@ class Schemas:
 
     def _is_left_out(self, value: Any, schema: Json, name: str) -> bool:
         """The real server's types do not write what is null, nor an empty list or map; an empty struct they do."""
+        if value is None:
+            return True
         is_empty = value in ([], {}) and "$ref" not in self.of_field(schema, name)
-        return value is None or (is_empty and name not in (schema.get("required") or ()))
+        is_empty = (
+            is_empty or (value is False and name in _FALSE_IS_ABSENT) or (value == "" and name in _EMPTY_IS_ABSENT)
+        )
+        return is_empty and "properties" in schema and name not in (schema.get("required") or ())
 
     def _visit_fields(self, value: Json, schema: Json, path: str, findings: Findings) -> None:
         for name in schema.get("required") or ():
@@ -81,6 +95,8 @@ class Schemas:
                 findings.problems.append((_join(path, name), "FieldValueRequired", "Required value"))
         is_closed = "properties" in schema and "additionalProperties" not in schema
         is_closed = is_closed and not schema.get("x-kubernetes-preserve-unknown-fields")
+        if findings.is_builtin and self.of_field(schema, "").get("type") == "string":
+            value |= {name: "" for name, text in value.items() if text is None}
         for name in list(value):
             if is_closed and name not in schema["properties"] and (path or name not in _META):
                 findings.unknown.append(_join(path, name))
@@ -103,6 +119,8 @@ def _fits(value: Any, schema: Json) -> bool:
         return bool(wanted == "boolean")
     if wanted == "integer" and isinstance(value, float):
         return value.is_integer()
+    if isinstance(value, str) and (pattern := _FORMATS.get(schema.get("format", ""))):
+        return bool(pattern.fullmatch(value))
     return isinstance(value, _TYPES[wanted])
 
 

@@ -54,7 +54,7 @@ class Nodes:
         if left <= 0:
             node = self._declare_unknown(node)
         self._set_taints(key, node)
-        if condition(node, "Ready") and not is_ready(node):
+        if condition(node, "Ready").get("status") == "Unknown":
             self._unready_pods(key.name)
         return left if left > 0 else None
 
@@ -98,7 +98,7 @@ class Nodes:
         self.api.store.put(key, changed)
 
     def _unready_pods(self, node: str) -> None:
-        """A pod on a node that is not ready serves nobody, whatever its kubelet said last."""
+        """A pod on a silent node is taken for one that serves nobody; of a kubelet that speaks, its word counts."""
         for pod in self._pods(node):
             if is_ready(pod):
                 meta = pod["metadata"]

@@ -1,6 +1,5 @@
-"""The servers that the suite asks: the lab's own, started here, and the real one, whose kubeconfig is looked up."""
+"""The lab's API server as the suite asks it."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ _ROOT = Path(__file__).parents[3]
 # cluster of the tests is set to 8 and 5.
 LOST_AFTER, EVICTED_AFTER = 2, 1
 HISTORY = 300  # changes per resource that the lab's server remembers here, so that a check can overrun it
-REAL_VARIABLE = "CONTRACT_KUBECONFIG"
 
 
 @contextmanager
@@ -34,21 +32,3 @@ def lab_server(folder: Path) -> Iterator[Server]:
             server.close()
             process.terminate()
             process.wait(10)
-
-
-@contextmanager
-def real_server() -> Iterator[Server]:
-    """The real cluster of the tests. Raises LookupError where there is none."""
-    server = Server("real", real_kubeconfig())
-    try:
-        yield server
-    finally:
-        server.close()
-
-
-def real_kubeconfig() -> Path:
-    """Raises LookupError, in one sentence."""
-    named = os.environ.get(REAL_VARIABLE)
-    if named and Path(named).is_file():
-        return Path(named)
-    raise LookupError(f"no real cluster to ask: {REAL_VARIABLE} names no kubeconfig; `make e2e` starts one")

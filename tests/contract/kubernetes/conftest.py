@@ -4,14 +4,16 @@ import itertools
 import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.contract.kubernetes.backends import lab_server, real_server
+from tests.contract.kubernetes.backends import lab_server
 from tests.contract.kubernetes.differences import known_differences
 from tests.contract.kubernetes.objects import custom_resource
 from tests.contract.kubernetes.puppet import Puppet, living
 from tests.contract.kubernetes.server import Server, Space, eventually
+from tests.contract.kubernetes.spaces import fresh_space
 from tests.contract.kubernetes.table import Place, write_table
 
 _NUMBERS = itertools.count(1)
@@ -25,9 +27,13 @@ def lab_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def real_api() -> Iterator[Server]:
-    with real_server() as server:
-        yield server
+def real_api(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """The real cluster of the tests, or the server that a developer names."""
+    named = os.environ.get("CONTRACT_KUBECONFIG")
+    kubeconfig = Path(named) if named else request.getfixturevalue("real_cluster").kubeconfig
+    server = Server("real", kubeconfig)
+    yield server
+    server.close()
 
 
 @pytest.fixture(params=BACKENDS)
@@ -39,12 +45,8 @@ def server(request: pytest.FixtureRequest) -> Server:
 @pytest.fixture
 def space(server: Server) -> Iterator[Space]:
     """A namespace of its own, in which pods can be created."""
-    made = Space(server, f"contract-{os.getpid()}-{next(_NUMBERS)}")
-    made.made({"kind": "Namespace", "metadata": {"name": made.namespace}})
-    eventually(lambda: made.exists("ServiceAccount", "default"), "the default service account is there")
-    yield made
-    server.call("DELETE", made.path("Pod"), {"gracePeriodSeconds": 0})  # no kubelet confirms the end of these
-    made.delete("Namespace", made.namespace)
+    with fresh_space(server, f"contract-{os.getpid()}-{next(_NUMBERS)}") as made:
+        yield made
 
 
 @pytest.fixture

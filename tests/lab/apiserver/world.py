@@ -105,7 +105,7 @@ class World:
 
     def beat(self) -> None:
         """Every living node renews its lease, and says that it is ready where the server believes otherwise."""
-        renewed = f"{self.timers.time:.6f}"
+        renewed = timestamp(self.timers.time).replace("Z", f".{self.timers.time % 1 * 1e6:06.0f}Z")
         for node in self.api.select("nodes"):
             name = node["metadata"]["name"]
             if name in self.dead:

@@ -1,0 +1,48 @@
+"""The lab's answers to hundreds of small plays are those that a real server gave when they were recorded."""
+
+import itertools
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract.kubernetes.plays import differences, play
+from tests.contract.kubernetes.record import examples, recorded
+from tests.contract.kubernetes.server import Server
+from tests.contract.kubernetes.spaces import fresh_space
+from tests.contract.kubernetes.sweep import Play, plays
+
+_NUMBERS = itertools.count(1)
+PLAYS = {**plays(), **examples()}
+
+
+def _group(name: str) -> str:
+    """`Pod 3 strategic` is one of `Pod strategic`, an example one of `examples`."""
+    words = name.split() if name in plays() else ["examples"]
+    return " ".join(word for word in words if not word.isdecimal())
+
+
+GROUPS = sorted({_group(name) for name in PLAYS})
+
+
+def _differing(server: Server, group: str) -> Iterator[str]:
+    known = recorded()
+    for name, calls in PLAYS.items():
+        if _group(name) == group:
+            yield from (f"{name}: {line}" for line in differences(known[name], _played(server, calls)))
+
+
+def _played(server: Server, calls: Play) -> object:
+    with fresh_space(server, f"play-{os.getpid()}-{next(_NUMBERS)}") as space:
+        return json.loads(json.dumps(play(space, calls)))
+
+
+def test_every_play_is_recorded() -> None:
+    assert set(recorded()) == set(PLAYS)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_answers_are_those_of_a_real_server(server: Server, group: str) -> None:
+    assert list(_differing(server, group)) == []
