@@ -34,6 +34,9 @@ COUNT = 12
 def node(server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProgram]:
     program = node_program(server, tmp_path_factory.mktemp("any") / "node")
     program.start("--max-active", "200")
+    program.inject(79, key="line")
+    for key in ("calls", "doc-cuda"):
+        program.arm(key=key)
     yield program
     program.leave_nothing()
 
