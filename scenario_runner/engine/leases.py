@@ -12,6 +12,7 @@ from scenario_runner.engine.run_card import RunCard
 from scenario_runner.errors import Orphaned, Refused, ScenarioRunnerError, TargetRefused
 
 LEASE_SECONDS = 30.0
+_FASTER = {"AlreadyExists", "Conflict", "NotFound"}  # refusals that say that the Lease is somebody else's by now
 _LOOKS = 0.5  # seconds between looks at Leases that may be dead
 
 
@@ -79,14 +80,9 @@ def acquire(seat: Seat, card: RunCard) -> list[Lease]:
 
     Raise Refused or Orphaned, holding none.
     """
-    held: list[Lease] = []
-    try:
-        for target in lease_targets(card):
-            held.append(_acquire(seat, Lease(target, card.run_id, seat.stamp(), seat.seconds, seat.host)))
-    except BaseException:
-        let_go(seat, held)
-        raise
-    return held
+    theirs = _leases_of(seat, card)
+    _must_be_free(seat, theirs)
+    return _take(seat, card, card.run_id, theirs)
 
 
 def take_over(seat: Seat, card: RunCard, holder: str, *, takeover: bool, owner_is_dead: bool) -> list[Lease]:
@@ -95,23 +91,14 @@ def take_over(seat: Seat, card: RunCard, holder: str, *, takeover: bool, owner_i
 
     Raise Refused while the run's own Leases are there and neither proof nor `takeover` is, or when they are renewed.
     """
-    found = {one.target: one for one in seat.store.leases()}
-    theirs = [found[target] for target in lease_targets(card) if target in found]
+    theirs = _leases_of(seat, card)
     for one in theirs:
         if one.run_id != card.run_id:
             raise Refused(f"node {one.target} belongs to run {one.run_id} on {one.host}")
     proved = owner_is_dead and all(one.holder == card.run_id for one in theirs)
     if theirs and not proved:
         _must_be_dead(seat, card, theirs, takeover=takeover)
-    held: list[Lease] = []
-    for target in lease_targets(card):
-        wanted = Lease(target, holder, seat.stamp(), seat.seconds, seat.host)
-        try:
-            held.append(_write(seat, wanted, found.get(target)))
-        except TargetRefused as refusal:
-            let_go(seat, held)
-            raise Refused(f"somebody else took the Lease of {target} this moment: {refusal}") from refusal
-    return held
+    return _take(seat, card, holder, theirs)
 
 
 def let_go(seat: Seat, leases: Iterable[Lease]) -> list[str]:
@@ -144,33 +131,63 @@ def _must_be_dead(seat: Seat, card: RunCard, theirs: list[Lease], *, takeover: b
         raise Refused(f"run {card.run_id} lives: {one.holder} on {one.host} renewed its Lease while we watched")
 
 
-def _acquire(seat: Seat, wanted: Lease) -> Lease:
+def _must_be_free(seat: Seat, theirs: list[Lease]) -> None:
+    """Raise Refused for the Lease of a run that lives, Orphaned for that of one that left something."""
+    if not theirs:
+        return
+    alive = renewed_meanwhile(seat, theirs)
+    left = _open_runs(seat)
+    for one in theirs:
+        if one.run_id in alive:
+            raise Refused(f"node {one.target} belongs to run {one.run_id} on {one.host}, which is still running")
+        if one.run_id in left:
+            raise _orphaned(seat, one.run_id, left[one.run_id])
+
+
+def _leases_of(seat: Seat, card: RunCard) -> list[Lease]:
+    """The Leases that there are of what a run wants."""
+    targets = lease_targets(card)
+    return [one for one in seat.store.leases() if one.target in targets]
+
+
+def _take(seat: Seat, card: RunCard, holder: str, theirs: list[Lease]) -> list[Lease]:
+    """
+    Every Lease of a run: new, or as it was when we began to watch it, so that nobody is robbed who woke up since.
+
+    Raise Refused, holding none, when somebody else is faster.
+    """
+    found = {one.target: one for one in theirs}
+    held: list[Lease] = []
     try:
-        return seat.store.add_lease(wanted)
-    except TargetRefused as refusal:
-        if refusal.code != "AlreadyExists":
-            raise
-    found = seat.store.lease(wanted.target)
-    if found is not None:
-        if renewed_meanwhile(seat, [found]):
-            raise _belongs(found)
-        left = _open_runs(seat)
-        if found.run_id in left:
-            raise _orphaned(seat, found.run_id, left[found.run_id])
-    try:
-        return _write(seat, wanted, seat.store.lease(wanted.target) if found else None)
-    except TargetRefused as refusal:
-        raise Refused(f"somebody else took the Lease of {wanted.target} this moment: {refusal}") from refusal
+        for target in lease_targets(card):
+            wanted = Lease(target, holder, seat.stamp(), seat.seconds, seat.host)
+            held.append(_write(seat, wanted, found.get(target)))
+    except BaseException as exc:
+        let_go(seat, held)
+        if isinstance(exc, TargetRefused) and exc.code in _FASTER:
+            raise Refused(f"somebody else took a target of run {card.run_id} this moment: {exc}") from exc
+        raise
+    for run_id in {one.run_id for one in theirs} - {card.run_id}:
+        _bury(seat, run_id)
+    return held
+
+
+def _bury(seat: Seat, run_id: str) -> None:
+    """Take away what a dead run without open promises left: its copy, which says nothing."""
+    copy = seat.store.copy(run_id)
+    if copy is not None and not is_open(copy, seat.undos):
+        with contextlib.suppress(TargetRefused):  # gone, or somebody else just did
+            seat.store.drop_copy(copy)
 
 
 def _write(seat: Seat, wanted: Lease, found: Lease | None) -> Lease:
-    if found is None:
-        return seat.store.add_lease(wanted)
-    return seat.store.write_lease(replace(wanted, version=found.version))
-
-
-def _belongs(lease: Lease) -> Refused:
-    return Refused(f"node {lease.target} belongs to run {lease.run_id} on {lease.host}, which is still running")
+    if found is not None:
+        try:
+            return seat.store.write_lease(replace(wanted, version=found.version))
+        except TargetRefused as refusal:
+            if refusal.code != "NotFound":  # its owner gave it back meanwhile
+                raise
+    return seat.store.add_lease(wanted)
 
 
 def _orphaned(seat: Seat, run_id: str, what: str) -> Orphaned:

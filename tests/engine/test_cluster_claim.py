@@ -167,7 +167,53 @@ def test_a_dead_run_that_never_promised_anything_is_replaced_after_a_whole_durat
 
     cluster.take(B)
 
-    assert (cluster.holders(), cluster.clock.monotonic()) == ({"gpu-1": "run-b", "gpu-2": "run-b"}, 60.0)
+    assert (cluster.holders(), cluster.clock.monotonic()) == ({"gpu-1": "run-b", "gpu-2": "run-b"}, 30.0)
+    assert [one.run_id for one in cluster.store.copies()] == ["run-b"]
+
+
+class Waking(FakeClaimStore):
+    """Somebody renews his Lease the moment before we write it."""
+
+    sleeper = None
+
+    def write_lease(self, lease):
+        sleeper, self.sleeper = self.sleeper, None
+        if sleeper is not None:
+            sleeper.renew()
+        return super().write_lease(lease)
+
+
+@pytest.mark.parametrize(
+    ("promises", "attempt"),
+    [
+        ((), lambda cluster: cluster.take(B)),
+        (
+            (promise(),),
+            lambda cluster: cluster_claim.take_over(cluster.seat(), CARD, takeover=True, owner_is_dead=False),
+        ),
+    ],
+    ids=["run", "recover"],
+)
+def test_a_run_that_wakes_up_in_the_last_moment_is_not_robbed(cluster, promises, attempt):
+    cluster.store = Waking()
+    held = cluster.dead(*promises)
+    cluster.store.sleeper = held
+
+    with pytest.raises(
+        Refused, match=r"somebody else took a target of run run-\w this moment: lease gpu-1 has changed"
+    ):
+        attempt(cluster)
+    held.check()
+    assert cluster.holders() == {"gpu-1": "run-a", "gpu-2": "run-a"}
+
+
+def test_targets_that_are_given_back_while_they_are_watched_are_free(cluster):
+    held = cluster.take()
+    cluster.clock.time.after(3, lambda: held.release(()))
+
+    cluster.take(B)
+
+    assert cluster.holders() == {"gpu-1": "run-b", "gpu-2": "run-b"}
 
 
 def test_a_run_that_ends_while_it_is_watched_is_no_orphan(cluster):
