@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from tests.cuda_lib.conftest import CUDA_LIB
 from tests.cuda_lib.node import rule
 
 EVERYTHING_FAILS = "init=0 retain=0 alloc=719 copy=719 launch=719 stream_sync=719 sync=719"
@@ -72,6 +73,11 @@ def test_client_of_a_driver_that_hands_out_addresses_that_it_does_not_export(nod
     assert node.run(*clients[row], STUB_CUDA_ALIAS="1") == EVERYTHING_FAILS
     node.arm(rule("init", code=802))
     assert node.run(*clients[row], STUB_CUDA_ALIAS="1").startswith("init=802 ")
+
+
+def test_the_readme_lists_the_same_clients():
+    table = (CUDA_LIB / "README.md").read_text().replace("`", "").splitlines()
+    assert [line.split(" | ")[0].removeprefix("| ") for line in table if " | yes" in line] == list(ROWS)
 
 
 def test_a_plugin_may_keep_rtld_deepbind_and_is_missed_then(node, clients):
