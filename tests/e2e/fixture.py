@@ -35,5 +35,8 @@ def _kept(place: Place) -> Cluster:
     if found is None or not found.kept or not place.ready.exists():
         raise Trouble(f"Cluster {place.name} is in use by process {found.process if found else 'unknown'}.")
     cluster = Cluster.attach(place.name)
+    if not all(map(cluster.is_ready, cluster.nodes)):
+        down = f"python -m tests.e2e.cluster down --name {place.name}"
+        raise Trouble(f"Cluster {place.name} is kept, and its nodes are not ready; `{down}` takes it away.")
     cluster.load_images()
     return cluster

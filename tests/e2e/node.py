@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.e2e import network, node_files
-from tests.e2e.binaries import Binaries
+from tests.e2e.binaries import Binaries, locked
 from tests.e2e.cgroups import Group, hierarchies, processes
 from tests.e2e.place import Machine, Place, Trouble
 from tests.e2e.running import run, start_daemon, wait_for
@@ -34,9 +34,12 @@ class Node:
 
     def boot(self) -> None:
         """Start the machine and containerd; the boot id is a new one each time."""
-        if self.is_on():
-            raise Trouble(f"Node {self.name} is on already.")
-        self._disk.mkdir(parents=True, exist_ok=True)
+        with locked(self._disk):  # only one may press the switch
+            if self.is_on():
+                raise Trouble(f"Node {self.name} is on already.")
+            self._boot()
+
+    def _boot(self) -> None:
         node_files.write(self._place, self._machine, self._binaries)
         self.group.kill()
         self.group.remove()  # each group of a pod of the last boot would cost the kubelet 3 seconds
