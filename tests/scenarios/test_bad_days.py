@@ -135,8 +135,9 @@ def test_an_api_server_that_does_not_answer_is_said_after_seconds(bench, lab, te
     """The lab forgives the silence: its nodes are ready again."""
     with without(tell, "kill apiserver STOP"):
         result = bench.drill(scenario(FAULT))
-    assert result.code == 3
-    assert re.fullmatch(rf"bad-day: the API server at {lab.api_url}\S* did not answer within 5s\n", result.out)
+    assert (result.code, result.out, result.err) == (
+        3, "", f"the API server at {lab.api_url} did not answer within 5s\n"
+    )  # fmt: skip
     until(lambda: _is_whole(bench), "a lab with all its pods ready")
 
 
