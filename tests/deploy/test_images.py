@@ -65,13 +65,17 @@ def test_everything_that_is_copied_exists_and_is_sent(dockerfile: Dockerfile) ->
 
 @each
 def test_nothing_else_is_sent(dockerfile: Dockerfile) -> None:
-    for path in (".git", ".venv", "reports", "tests", ".ci/requirements.txt", "agent/fault_agent/__pycache__"):
+    others = (".git", ".venv", "reports", "tests", ".ci/requirements.txt", "agent/fault_agent/__pycache__")
+    for path in (*others, "cuda_lib/build"):
         assert not dockerfile.is_sent(path), path
 
 
 @each
 def test_the_whole_project_is_copied(dockerfile: Dockerfile) -> None:
-    packages = {"agent": {"agent/fault_agent"}, "runner": {"scenario_runner", "agent/fault_agent", "scenarios"}}
+    packages = {
+        "agent": {"agent/fault_agent"},
+        "runner": {"scenario_runner", "agent/fault_agent", "cuda_lib", "scenarios"},
+    }
     assert packages[dockerfile.name] < set(dockerfile.sources())
 
 
@@ -141,3 +145,11 @@ def test_an_image_has_what_its_project_depends_on_and_nothing_for_developers() -
     runner = set(re.findall(r"^([a-z0-9-]+)==", pins["runner"], re.MULTILINE))
     assert {"click", "httpx", "kubernetes", "uvloop"} <= runner
     assert not {"pytest", "ruff", "mypy", "setuptools"} & runner
+
+
+def test_the_runners_wheel_is_built_with_a_compiler_that_the_image_does_not_keep() -> None:
+    text = DOCKERFILES[1].path.read_text()
+    build, finished = text.split("\nFROM ")[1:]
+    assert "gcc libc6-dev make" in build
+    assert build.index("gcc") < build.index("pip wheel")
+    assert "apt-get" not in finished

@@ -206,6 +206,6 @@ def _source(folder: Path) -> Path:
     folder.mkdir()
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(_REPOSITORY / name, folder)
-    for name in ("scenario_runner", "agent"):
-        shutil.copytree(_REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("scenario_runner", "agent", "cuda_lib"):
+        shutil.copytree(_REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "build"))
     return folder

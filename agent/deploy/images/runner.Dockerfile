@@ -8,7 +8,12 @@ RUN pip install --no-cache-dir --require-hashes -r build.requirements.txt
 # Without pip: nothing installs anything into the finished image.
 RUN python -m venv --without-pip /opt/scenario-runner \
  && pip --python /opt/scenario-runner install --no-cache-dir --require-hashes -r runner.requirements.txt
+# The wheel brings the CUDA library along, which is built here; the finished image has no compiler.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends gcc libc6-dev make \
+ && rm -rf /var/lib/apt/lists/*
 COPY pyproject.toml README.md ./
+COPY cuda_lib cuda_lib
 COPY scenario_runner scenario_runner
 COPY agent/fault_agent agent/fault_agent
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir wheels . \
