@@ -3,6 +3,7 @@
 The Makefile is the one place that knows how; this only calls it and turns what is missing into one sentence.
 """
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,10 @@ def build(directory: Path = HERE / "build", compiler: str = "gcc") -> Path:
         if shutil.which(tool) is None:
             raise CannotBuild(f"There is no {tool} on this machine, which building the CUDA library needs.")
     command = ["make", "-s", "-C", str(HERE), "library", f"BUILD={directory.resolve()}", f"CC={compiler}"]
-    done = subprocess.run([*command, f"PYTHON={sys.executable}"], capture_output=True, text=True, check=False)  # noqa: S603
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two builds in one folder would read each other's half-written files
+        done = subprocess.run([*command, f"PYTHON={sys.executable}"], capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
         last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
         raise CannotBuild(f"The CUDA library could not be built with {compiler}: {last}")
