@@ -82,7 +82,6 @@ def _events(space: Space, kind: str, since: str) -> list[Json]:
                 break
             if event["object"]["metadata"]["name"] != _ROOT_CA:
                 found.append({"type": event["type"], "object": _plain(space, event["object"])})
-    space.delete(kind, "the-end")
     return found
 
 
