@@ -23,10 +23,11 @@ static struct known_gpu nvml_gpus[MAX_DEVICES];
 
 static int recall(struct known_gpu *known, struct identity *out)
 {
-  uint64_t words[WORDS];
   if (!atomic_load_explicit(&known->is_known, memory_order_acquire)) return 0;
-  for (int i = 0; i < WORDS; i++) words[i] = atomic_load_explicit(&known->words[i], memory_order_relaxed);
-  memcpy(out, words, sizeof *out);
+  for (int i = 0; i < WORDS; i++) {
+    uint64_t word = atomic_load_explicit(&known->words[i], memory_order_relaxed);
+    memcpy((char *)out + i * sizeof word, &word, sizeof word);
+  }
   return 1;
 }
 

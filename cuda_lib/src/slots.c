@@ -91,16 +91,20 @@ void *slot_entry(int slot)
   return wrapper ? wrapper : stub_code + STUB_SIZE * (size_t)slot;
 }
 
+static int is_resolver(const void *code)
+{
+  return (size_t)((const char *)code - resolver_code) < RESOLVER_SIZE * (size_t)SLOT_COUNT;
+}
+
 int slot_is_bound(int slot)
 {
-  const char *real = atomic_load_explicit(&real_functions[slot], memory_order_acquire);
-  return real < resolver_code || real >= resolver_code + RESOLVER_SIZE * (size_t)SLOT_COUNT;
+  return !is_resolver(atomic_load_explicit(&real_functions[slot], memory_order_acquire));
 }
 
 void *slot_real(int slot)
 {
-  if (!slot_is_bound(slot)) return resolve_function(slot);
-  return atomic_load_explicit(&real_functions[slot], memory_order_acquire);
+  void *real = atomic_load_explicit(&real_functions[slot], memory_order_acquire);
+  return is_resolver(real) ? resolve_function(slot) : real;
 }
 
 int slot_bind(int slot, void *real)
