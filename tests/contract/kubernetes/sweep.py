@@ -49,7 +49,9 @@ def create(kind: str, fragment: Json) -> Json:
 
 
 def _all_ways(name: str, kind: str, fragment: Json) -> dict[str, Play]:
-    found: dict[str, Play] = {f"{name} create": [create(kind, fragment)]}
+    found: dict[str, Play] = {}
+    if not {"{uid}", "{version}"} & set(map(str, fragment.get("metadata", {}).values())):  # those need an object
+        found[f"{name} create"] = [create(kind, fragment)]
     for do in ("merge", "strategic"):
         found[f"{name} {do}"] = [create(kind, {}), {"do": do, "kind": kind, "name": "a", "body": fragment}]
     replacement = create(kind, fragment) | {"do": "replace", "name": "a"}
