@@ -44,7 +44,7 @@ def _set(now: Json, pointer: str, path: tuple[str, ...], became: Json) -> list[O
     if became is None:
         del now[where]
         return [{"op": "remove", "path": here}]
-    now[where] = became
+    now[where] = copy.deepcopy(became)
     return [{"op": "replace", "path": here, "value": became}]
 
 
@@ -57,10 +57,11 @@ def _find(now: Json, part: str) -> Any:
 
 
 def _add(now: Json, pointer: str, part: str, value: Json) -> Operation:
+    mine = copy.deepcopy(value)  # a later edit may add to it, and is an operation of its own
     if isinstance(now, list):
-        now.append(value)
+        now.append(mine)
         return {"op": "add", "path": f"{pointer}/-", "value": value}
-    now[part] = value
+    now[part] = mine
     return {"op": "add", "path": f"{pointer}/{_escaped(part)}", "value": value}
 
 

@@ -21,10 +21,10 @@ def aim(ctx: Context, target: Target, node: NodeTarget, gpu: int | str) -> GpuSe
     if not isinstance(target, GpuTarget):
         return seat_of(node.name, seats, gpu)
     seat = seat_of(node.name, seats, target.uuid)
+    if target.held_by and target.workload in ctx.run.replaced:  # the planned pod may be there still, on its way out
+        return _of_new_pods(ctx, target, seats)
     if not target.held_by or target.held_by in seat.held_by:
         return seat
-    if target.workload in ctx.run.replaced:
-        return _of_new_pods(ctx, target, seats)
     raise StepBroken(
         f"pod {target.held_by} has moved: GPU {seat.index} of {node.name} is now held {_holder(seat)};"
         " nothing was injected"
@@ -36,7 +36,8 @@ def _of_new_pods(ctx: Context, target: GpuTarget, seats: tuple[GpuSeat, ...]) ->
     hit = {fault.gpu_uuid for fault in ctx.run.faults if fault.node == target.node.name}
     workload = ctx.target(target.workload)
     assert isinstance(workload, WorkloadTarget)
-    pods = {f"{pod.namespace}/{pod.name}" for pod in ctx.cluster.pods(workload.namespace, workload.selector)}
+    found = ctx.cluster.pods(workload.namespace, workload.selector)
+    pods = {f"{pod.namespace}/{pod.name}" for pod in found if not pod.deleting}
     held = [seat for seat in seats if seat.uuid in hit or pods & set(seat.held_by)]
     if not held:
         raise StepBroken(

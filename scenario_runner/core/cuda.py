@@ -39,3 +39,14 @@ def counted(hits: Iterable[ProcessHits], pods: Iterable[str] | None = None) -> l
     """Those that prove something; of the given pods ("namespace/pod") only, unless `pods` is None."""
     wanted = None if pods is None else set(pods)
     return [one for one in hits if one.counts and (wanted is None or one.pod in wanted)]
+
+
+def merged(before: CudaHits, now: CudaHits) -> CudaHits:
+    """What is known: records go when a node reboots, so that a process which is not told of any more was hit still."""
+    told = {_who(one) for one in now.processes}
+    lost = tuple(one for one in before.processes if _who(one) not in told)
+    return CudaHits(lost + now.processes, now.without_library, now.unreachable)
+
+
+def _who(one: ProcessHits) -> tuple[str, str, str, int]:
+    return (one.node, one.pod, one.container, one.pid)

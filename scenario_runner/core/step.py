@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from scenario_runner.core.clock import Clock, Deadline
+from scenario_runner.core.cuda import CudaHits
 from scenario_runner.core.faults import Fault, Interval
 from scenario_runner.core.observations import ObservationLog
 from scenario_runner.core.outcome import Finding, Role
@@ -153,6 +154,10 @@ class Run(Protocol):
 
     def joined(self, step_id: str) -> None: ...
     def add_fault(self, fault: Fault) -> None: ...
+    def hits(self, fault_id: str) -> CudaHits:
+        """What a CUDA fault was seen to hit until now; nothing if nobody looked yet."""
+        ...
+
     def rolled_out(self, workload: str) -> None:
         """The run itself has replaced the pods of that workload target: a pod of it may be another one by now."""
         ...

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from scenario_runner.core.clock import Clock
-from scenario_runner.core.cuda import CudaHits
+from scenario_runner.core.cuda import CudaHits, merged
 from scenario_runner.core.faults import Fault, FaultRecord, Interval
 from scenario_runner.core.observations import ObservationLog
 from scenario_runner.core.ports import LoadRun
@@ -135,9 +135,9 @@ class Ledger:
         return FaultEnd(max(at, fault.at), "healed by the platform")
 
     def keep_hits(self, fault_id: str, hits: CudaHits) -> None:
-        """What the agent said last about the processes that a CUDA fault hit."""
+        """What the agent says now about the processes that a CUDA fault hit."""
         with self._lock:
-            self._hits[fault_id] = hits
+            self._hits[fault_id] = merged(self.hits(fault_id), hits)
 
     def hits(self, fault_id: str) -> CudaHits:
         return self._hits.get(fault_id, CudaHits(()))

@@ -59,6 +59,8 @@ def lay_out(order: Order, layout: Layout, number: LabNumber, keeper_pid: int) ->
         namespace=options.namespace,
         lab_id=order.lab_id,
         control=order.control,
+        driver=order.driver,
+        no_driver=order.no_driver,
     )
     agents = {name: _url(number, place) for place, name in enumerate(options.nodes, 1)}
     _write_access(layout, info)
@@ -151,12 +153,12 @@ def _of_nodes(layout: Layout, info: LabInfo, agents: dict[str, str], number: Lab
     for place, name in enumerate(info.nodes, 1):
         files = layout.node(name)
         kubelet = ["--node", name, "--address", number.address(place, 1), "--kubeconfig", info.kubeconfig]
-        kubelet += ["--files", str(files.root), "--times", to_text(info.times)]
+        kubelet += ["--files", str(files.root), "--times", to_text(info.times), "--driver", info.driver]
         kernel_log = _kernel_log(layout, info, name)
         agent = ["node", "--node", name, "--listen", _listen(agents[name]), "--state-dir", str(files.agent)]
         agent += ["--inventory", str(files.inventory), "--allocations", str(files.allocations)]
         agent += ["--kernel-log", kernel_log if kernel_log == "real" else f"file:{kernel_log}"]
-        agent += ["--boot-id-file", str(files.boot_id), "--token-file", info.token_file]
+        agent += ["--boot-id-file", str(files.boot_id), "--token-file", info.token_file, "--cuda-dir", str(files.cuda)]
         agent += ["--kube-api", info.api_url, "--kube-token-file", info.token_file]
         found.append(Component(f"{KUBELET}{name}", "scenario_runner.lab.kubelet.main", tuple(kubelet), name))
         # The agent is a program of its own that this package may not import; the keeper finds it by name.

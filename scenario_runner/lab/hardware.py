@@ -1,6 +1,7 @@
 """What a node of a lab is made of: its GPUs, its boot id and the ring of its kernel."""
 
 import json
+import shutil
 import uuid
 
 from scenario_runner.lab.layout import NodeLayout, write_whole
@@ -25,7 +26,8 @@ def install(node: NodeLayout, name: str, lab_id: str, pci_domain: str, bus: int,
 
 
 def boot(node: NodeLayout) -> None:
-    """A machine that starts has a new boot id, and an empty kernel log where that is a file of its own."""
+    """A machine that starts has a new boot id, nothing in /run, and an empty kernel log where that is a file."""
+    shutil.rmtree(node.host / "run", ignore_errors=True)
     if node.kernel_log.exists():
         write_whole(node.kernel_log, "")
     write_whole(node.boot_id, f"{uuid.uuid4()}\n")

@@ -14,6 +14,7 @@ Where a lab keeps its files: the one place that knows the layout.
         boot_id  inventory.json  allocations.json  kernel.log
         agent/            the agent's own state
         pods/<uid>/       volumes, working directories, logs and pids of the node's pods
+        root/             the node's own file system, as a hostPath sees it; root/run is empty after a reboot
 """
 
 import os
@@ -51,6 +52,15 @@ class NodeLayout:
     @property
     def pods(self) -> Path:
         return self.root / "pods"
+
+    @property
+    def host(self) -> Path:
+        return self.root / "root"
+
+    @property
+    def cuda(self) -> Path:
+        """What workloads and the agent know as /run/scenario-runner/cuda."""
+        return self.host / "run" / "scenario-runner" / "cuda"
 
 
 @dataclass(frozen=True)

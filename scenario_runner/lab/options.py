@@ -36,6 +36,8 @@ class Order:
     options: LabOptions
     lab_id: str
     control: str  # path of the control socket
+    driver: str = ""  # folder of the stand-in for NVIDIA's driver
+    no_driver: str = ""  # why there is none
 
     def write(self, layout: Layout) -> None:
         write_whole(layout.options, json.dumps(asdict(self), indent=2))
@@ -45,7 +47,7 @@ def read_order(layout: Layout) -> Order:
     """Raises OSError, ValueError, KeyError or TypeError."""
     document = json.loads(layout.options.read_text())
     options = LabOptions(**document["options"])
-    return Order(replace(options, nodes=tuple(options.nodes)), document["lab_id"], document["control"])
+    return Order(**document | {"options": replace(options, nodes=tuple(options.nodes))})
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class LabInfo:
     namespace: str
     lab_id: str
     control: str
+    driver: str  # folder of the stand-in for NVIDIA's driver; "" without one
+    no_driver: str  # why there is none: then no CUDA fault can hit
 
     def write(self) -> None:
         write_whole(Layout(Path(self.state_dir)).info, self.text())

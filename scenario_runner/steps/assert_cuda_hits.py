@@ -5,14 +5,14 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from scenario_runner.core.clock import Look, wait_until
-from scenario_runner.core.cuda import ProcessHits, counted
+from scenario_runner.core.cuda import CudaHits, ProcessHits, counted, merged
 from scenario_runner.core.faults import Fault
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.pod_sightings import pods_ever
 from scenario_runner.core.quantities import Count
 from scenario_runner.core.step import Context, Step, StepName, TargetKinds
 from scenario_runner.core.targets import WorkloadTarget
-from scenario_runner.errors import DeadlineExceeded, StepBroken, StepFailed
+from scenario_runner.errors import DeadlineExceeded, StepBroken, StepFailed, TargetUnreachable
 
 
 class AssertCudaHits(Step):
@@ -59,7 +59,15 @@ class AssertCudaHits(Step):
             workload = ctx.target(self.target)
             assert isinstance(workload, WorkloadTarget)
             pods = pods_ever(ctx.observations, workload)  # also those that crashed and were replaced
-        return [one for fault in faults for one in counted(ctx.agent.cuda_hits(fault.fault_id).processes, pods)]
+        return [one for fault in faults for one in counted(self._known(ctx, fault).processes, pods)]
+
+    def _known(self, ctx: Context, fault: Fault) -> CudaHits:
+        """Also what was seen before the node's agent went away, as it does when the platform reboots the node."""
+        before = ctx.run.hits(fault.fault_id)
+        try:
+            return merged(before, ctx.agent.cuda_hits(fault.fault_id))
+        except TargetUnreachable:
+            return before
 
 
 def _shown(found: list[ProcessHits]) -> str:

@@ -53,7 +53,7 @@ def _edits(document: Document, template: PodTemplate, config_map: str, wanted: S
     if not chosen:
         return
     volumes = (
-        {"name": _LIBRARY_VOLUME, "configMap": {"name": config_map}},
+        {"name": _LIBRARY_VOLUME, "configMap": {"name": config_map, "defaultMode": 0o644}},
         {"name": _CONTROL_VOLUME, "hostPath": {"path": CONTROL_FOLDER, "type": "DirectoryOrCreate"}},
     )
     for volume in volumes:

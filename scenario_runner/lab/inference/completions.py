@@ -68,6 +68,11 @@ class Completion:
         return {"id": f"{prefix}-{self.unique}", "object": kind, "created": self.created, "model": self.model}
 
 
+def failing(message: str) -> bytes:
+    """The event by which a stream that has begun says that it can not go on."""
+    return _sse({"error": {"message": message, "type": "internal_error", "param": None, "code": 500}})
+
+
 def _sse(value: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(value).encode() + b"\n\n"
 

@@ -4,9 +4,9 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
-from scenario_runner.lab.inference.completions import Completion, Refused, parse_completion
+from scenario_runner.lab.inference.completions import Completion, Refused, failing, parse_completion
 from scenario_runner.lab.inference.connection import Connection, Request
-from scenario_runner.lab.inference.engine import Engine
+from scenario_runner.lab.inference.engine import Engine, NoToken
 from scenario_runner.lab.inference.misbehaviour import Kind, Misbehaviour, parse_misbehaviour
 from scenario_runner.lab.inference.settings import Settings
 
@@ -47,8 +47,13 @@ class Service:
         connection.reply(200, b'{"status": "alive"}')
 
     async def _ready(self, request: Request, connection: Connection) -> None:
-        status = "leaving" if self.leaving else "ready" if self._engine.loaded else "loading"
+        status = self._status()
         connection.reply(200 if status == "ready" else 503, json.dumps({"status": status}).encode())
+
+    def _status(self) -> str:
+        if self._engine.failure and self._settings.leaves_on_cuda_error:
+            return "dead"
+        return "leaving" if self.leaving else "ready" if self._engine.loaded else "loading"
 
     async def _models(self, request: Request, connection: Connection) -> None:
         self._insist_on_model()
@@ -79,7 +84,10 @@ class Service:
 
     async def _whole(self, completion: Completion, connection: Connection, wrong: Kind) -> None:
         limit = 0 if wrong is Kind.EMPTY_COMPLETION else completion.limit
-        text = "".join([token async for token in self._engine.tokens(completion.prompt, limit)])
+        try:
+            text = "".join([token async for token in self._engine.tokens(completion.prompt, limit)])
+        except NoToken as error:
+            raise Refused(503 if error.is_passing else 500, str(error)) from None
         body = completion.whole(text, limit)
         connection.reply(200, body, cut_at=len(body) // 2 if wrong is Kind.HALF_STREAM else None)
 
@@ -87,8 +95,13 @@ class Service:
         limit = {Kind.EMPTY_COMPLETION: 0, Kind.HALF_STREAM: completion.limit // 2}.get(wrong, completion.limit)
         connection.start_stream()
         connection.stream(completion.opening())
-        async for token in self._engine.tokens(completion.prompt, limit):
-            connection.stream(completion.piece(token))
+        try:
+            async for token in self._engine.tokens(completion.prompt, limit):
+                connection.stream(completion.piece(token))
+        except NoToken as error:
+            connection.stream(failing(str(error)))
+            connection.close()
+            return
         if wrong is Kind.HALF_STREAM:
             connection.close()
             return

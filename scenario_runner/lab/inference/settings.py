@@ -23,6 +23,8 @@ class Settings:
     drain: float = 0.3  # DRAIN_SECONDS
     grace: float = 4.0  # GRACE_SECONDS; below the lab's terminationGracePeriodSeconds
     misbehaviour: Misbehaviour = field(default_factory=Misbehaviour)  # MISBEHAVE
+    has_gpu: bool = False  # CUDA_VISIBLE_DEVICES, if that names any
+    leaves_on_cuda_error: bool = True  # ON_CUDA_ERROR=exit; answer-500 stays, as an engine must not
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -37,7 +39,15 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         drain=_number(environment, "DRAIN_SECONDS", default.drain),
         grace=_number(environment, "GRACE_SECONDS", default.grace),
         misbehaviour=parse_misbehaviour(environment.get("MISBEHAVE", "")),
+        has_gpu=bool(environment.get("CUDA_VISIBLE_DEVICES")),
+        leaves_on_cuda_error=_leaves_on_cuda_error(environment.get("ON_CUDA_ERROR") or "exit"),
     )
+
+
+def _leaves_on_cuda_error(text: str) -> bool:
+    if text not in {"exit", "answer-500"}:
+        raise ValueError(f"ON_CUDA_ERROR={text} is neither exit nor answer-500")
+    return text == "exit"
 
 
 def _number(environment: Mapping[str, str], name: str, default: float) -> float:

@@ -1,15 +1,13 @@
-"""What a container sees: environment variables, volumes, and its command with paths of this machine."""
+"""What a container finds in its environment, and in the ConfigMaps and Secrets that its pod names."""
 
 import base64
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from scenario_runner.lab.kube import Json
 
 _REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
-_VOLUMES = ("configMap", "secret", "emptyDir", "hostPath")
 
 
 class ConfigError(Exception):
@@ -62,52 +60,6 @@ def decode(obj: Json) -> dict[str, bytes]:
         return {name: base64.b64decode(text) for name, text in (obj.get("data") or {}).items()}
     plain = {name: str(text).encode() for name, text in (obj.get("data") or {}).items()}
     return plain | {name: base64.b64decode(text) for name, text in (obj.get("binaryData") or {}).items()}
-
-
-def fill_volumes(spec: Json, objects: Objects, folder: Path) -> dict[str, Path]:
-    """Make the pod's volumes below `folder`; volume name -> path. Raises ConfigError."""
-    return {volume["name"]: _fill(volume, objects, folder / volume["name"]) for volume in spec.get("volumes") or []}
-
-
-def _fill(volume: Json, objects: Objects, place: Path) -> Path:
-    kind = next((one for one in _VOLUMES if one in volume), None)
-    if kind is None:
-        raise ConfigError(f"volume {volume['name']} is of a kind that the lab does not have ({', '.join(_VOLUMES)})")
-    source = volume[kind] or {}
-    if kind == "hostPath":
-        return Path(source["path"])
-    place.mkdir(parents=True, exist_ok=True)
-    if kind == "emptyDir":
-        return place
-    name = source["name"] if kind == "configMap" else source["secretName"]
-    data = objects.data(kind.lower(), name, optional=bool(source.get("optional")))
-    wanted = {one["key"]: one["path"] for one in source.get("items") or []} or {key: key for key in data}
-    for key, path in wanted.items():
-        target = place / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if key not in data:
-            raise ConfigError(f"{kind} {name} has no key {key}")
-        target.write_bytes(data[key])
-    return place
-
-
-def mounts(container: Json, volumes: Mapping[str, Path]) -> dict[str, Path]:
-    """Mount path -> path on this machine. Raises ConfigError."""
-    for one in container.get("volumeMounts") or []:
-        if one["name"] not in volumes:
-            raise ConfigError(f"container {container['name']} mounts volume {one['name']}, which the pod does not have")
-    return {
-        one["mountPath"].rstrip("/"): volumes[one["name"]] / one.get("subPath", "")
-        for one in container.get("volumeMounts") or []
-    }
-
-
-def here(text: str, mounted: Mapping[str, Path]) -> str:
-    """Replace mount paths in a text by where they are on this machine, the longest first."""
-    if not mounted:
-        return text
-    choices = "|".join(re.escape(path) for path in sorted(mounted, key=len, reverse=True))
-    return re.sub(rf"(?<![\w.-])(?:{choices})(?![\w.-])", lambda match: str(mounted[match[0]]), text)
 
 
 def variables(container: Json, facts: Facts, objects: Objects) -> dict[str, str]:

@@ -1,11 +1,41 @@
 """Hands out the node's GPUs to pods, and tells the fault agent who holds which."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scenario_runner.lab.layout import write_whole
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One of the node; `pci` is its address, domain:bus:device."""
+
+    uuid: str
+    pci: str
+
+
+def read_inventory(file: Path) -> tuple[Gpu, ...]:
+    """All GPUs of a node in the order of their indices."""
+    return tuple(Gpu(row["uuid"], row["pci"]) for row in json.loads(file.read_text())["gpus"])
+
+
+@dataclass(frozen=True)
+class Driver:
+    """What a node's container runtime knows: where the driver's libraries are, and all GPUs."""
+
+    folder: Path
+    gpus: tuple[Gpu, ...]
+
+    def variables(self, held: Sequence[str]) -> dict[str, str]:
+        """How a container finds the driver, and how that shows it its own GPUs and no other."""
+        machine = ",".join(f"{one.uuid}@{one.pci}" for one in self.gpus)
+        return {
+            "LD_LIBRARY_PATH": str(self.folder),
+            "STUB_CUDA_GPUS": machine,
+            "CUDA_VISIBLE_DEVICES": ",".join(held),
+        }
 
 
 @dataclass(frozen=True)

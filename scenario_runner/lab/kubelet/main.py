@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import signal
 from collections.abc import Sequence
 
@@ -29,7 +28,7 @@ class Kubelet:
             settings,
             self._kube,
             self._events,
-            GpuPool(settings.gpus, settings.files.allocations),
+            GpuPool(tuple(one.uuid for one in settings.gpus), settings.files.allocations),
             AddressPool(settings.pod_prefix),
         )
         self._pods: dict[str, Pod] = {}
@@ -97,9 +96,7 @@ class Kubelet:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one kubelet until SIGTERM."""
-    chosen = parser().parse_args(argv)
-    inventory = json.loads((chosen.files / "inventory.json").read_text())
-    settings = settings_of(chosen, tuple(row["uuid"] for row in inventory["gpus"]))
+    settings = settings_of(parser().parse_args(argv))
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(Kubelet(settings).run())
     return 0

@@ -14,15 +14,14 @@ from scenario_runner.lab.kubelet.environment import (
     Objects,
     decode,
     expand,
-    fill_volumes,
-    here,
-    mounts,
     references,
     variables,
 )
+from scenario_runner.lab.kubelet.gpus import Driver
 from scenario_runner.lab.kubelet.probes import output_of_probes
 from scenario_runner.lab.kubelet.process import Command
 from scenario_runner.lab.kubelet.settings import Settings
+from scenario_runner.lab.kubelet.volumes import fill_volumes, here, mounts
 from scenario_runner.lab.processes import LAB_MARK, NODE_MARK
 
 
@@ -36,6 +35,7 @@ class PodFiles:
     objects: Objects
     volumes: Mapping[str, Path]
     gpus: Mapping[str, tuple[str, ...]]
+    driver: Driver | None
 
 
 async def gather(
@@ -52,8 +52,9 @@ async def gather(
     )
     folder = settings.files.pods / pod["metadata"]["uid"]
     folder.mkdir(parents=True, exist_ok=True)
-    volumes = fill_volumes(pod["spec"], objects, folder / "volumes")
-    return PodFiles(folder, settings.node, _facts(settings, pod, address), objects, volumes, gpus)
+    volumes = fill_volumes(pod["spec"], objects, folder / "volumes", settings.files.host)
+    facts = _facts(settings, pod, address)
+    return PodFiles(folder, settings.node, facts, objects, volumes, gpus, settings.driver)
 
 
 async def _fetch(kube: Kube, path: str, names: set[str], kind: str) -> dict[str, dict[str, bytes]]:
@@ -85,7 +86,7 @@ def make_command(files: PodFiles, container: Json, restart: int, probe: list[str
         raise ConfigError(f"container {container['name']} has no command, and its image is only a name here")
     mounted = mounts(container, files.volumes)
     own = {name: here(value, mounted) for name, value in variables(container, files.facts, files.objects).items()}
-    environment = _surroundings(files, container["name"]) | own
+    environment = _surroundings(files, container["name"]) | _with_driver(files, container["name"], own)
     argv = [here(expand(one, own), mounted) for one in argv]
     folder = files.folder / container["name"]
     folder.mkdir(exist_ok=True)
@@ -104,6 +105,16 @@ def _found(argv: list[str], environment: Mapping[str, str]) -> tuple[str, ...]:
         if os.access(candidate, os.X_OK) and candidate.is_file():
             return (str(candidate), *argv[1:])
     return tuple(argv)
+
+
+def _with_driver(files: PodFiles, container: str, own: dict[str, str]) -> dict[str, str]:
+    """The driver is found last, as one that the container runtime puts among the libraries of an image."""
+    held = files.gpus.get(container)
+    if files.driver is None or not held:
+        return own
+    found = files.driver.variables(held)
+    places = [own.get("LD_LIBRARY_PATH", ""), found["LD_LIBRARY_PATH"]]
+    return found | own | {"LD_LIBRARY_PATH": ":".join(filter(None, places))}
 
 
 def _surroundings(files: PodFiles, container: str) -> dict[str, str]:
