@@ -1,6 +1,7 @@
 """The "model": loads for a while, then produces one token after the other, on a GPU if it was given one."""
 
 import asyncio
+import contextlib
 import zlib
 from collections.abc import AsyncIterator
 
@@ -18,6 +19,9 @@ class NoToken(Exception):
         self.is_passing = is_passing
 
 
+_IDLE_STEP = 0.1  # seconds; the load may leave an engine alone for long, and its GPU shall not break unseen
+
+
 class Engine:
     """One model. `startup` and `token` are seconds; `died` is set when it can not go on, and `failure` says why."""
 
@@ -28,6 +32,14 @@ class Engine:
         self.loaded = False
         self.failure = ""
         self.died = asyncio.Event()
+
+    async def run(self) -> None:
+        """Load the model, then run empty batches as engines do that have to keep step with others."""
+        await self.load()
+        while self._gpu is not None and not self.failure:
+            await asyncio.sleep(_IDLE_STEP)
+            with contextlib.suppress(NoToken):
+                await self._next()
 
     async def load(self) -> None:
         """Take the GPU, load, and warm up; without enough memory for the model it dies as of any other error."""

@@ -48,13 +48,13 @@ async def _serve(settings: Settings) -> int:
     listener = await loop.create_server(connect, settings.host, settings.port)
     host, port = listener.sockets[0].getsockname()[:2]
     print(f"listening http://{host}:{port}", flush=True)  # noqa: T201
-    loading = loop.create_task(engine.load())
+    running = loop.create_task(engine.run())
     if settings.leaves_on_cuda_error:
         dying = loop.create_task(engine.died.wait())
         dying.add_done_callback(lambda _: told_to_go.set())
     await told_to_go.wait()
     service.leaving = True
-    loading.cancel()
+    running.cancel()
     if engine.failure and settings.leaves_on_cuda_error:
         await _leave(0, _LAST_WORDS, listener, connections, gone)
         return 1
