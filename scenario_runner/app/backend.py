@@ -129,6 +129,8 @@ def choose_kernel_log(wish: str) -> KernelLogKind:
 def connect(info: LabInfo) -> Backend:
     """A lab that is up."""
     words = f"lab {info.name} ({info.kernel_log} kernel log, platform {info.scale:g} times as fast)"
+    if info.no_driver:
+        words += f"; CUDA faults can not hit there: {info.no_driver.rstrip('.')}"
     agent = HttpAgent(info.gateway_url, read_token(Path(info.token_file)))
     cluster = KubernetesCluster(Path(info.kubeconfig))
     address = Address(str(info.kubeconfig), "", info.gateway_url, str(info.token_file))

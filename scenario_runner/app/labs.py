@@ -33,7 +33,10 @@ def status(name: str, *, as_json: bool) -> str:
 
 
 def _told(info: LabInfo) -> str:
-    return f"# lab {info.name}, kernel log: {info.kernel_log}\nexport KUBECONFIG={info.kubeconfig}"
+    told = [f"# lab {info.name}, kernel log: {info.kernel_log}"]
+    if info.no_driver:
+        told.append(f"# no CUDA fault can hit: {info.no_driver}")
+    return "\n".join([*told, f"export KUBECONFIG={info.kubeconfig}"])
 
 
 def _as_json(info: LabInfo) -> str:

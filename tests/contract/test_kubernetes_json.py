@@ -92,6 +92,16 @@ def test_later_edits_see_what_earlier_ones_did_to_the_places_in_a_list():
     assert content["spec"] == {"containers": [{"name": "main", "env": env}]}
 
 
+def test_a_list_that_several_edits_begin_holds_each_of_them_once():
+    content, operations = patched(
+        {"spec": {}},
+        Edit(("spec", "volumes", "name=a"), None, {"name": "a"}),
+        Edit(("spec", "volumes", "name=b"), None, {"name": "b"}),
+    )
+    assert content == {"spec": {"volumes": [{"name": "a"}, {"name": "b"}]}}
+    assert [one["value"] for one in operations] == [[{"name": "a"}], {"name": "b"}]
+
+
 def test_a_node_is_its_conditions_labels_and_whether_it_may_be_scheduled():
     raw = {
         "metadata": {"name": "gpu-1", "uid": "u", "labels": {"a": "b"}, "annotations": {"c": "d"}},

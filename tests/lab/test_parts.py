@@ -12,12 +12,8 @@ from scenario_runner.lab.kubelet.environment import (
     Facts,
     Objects,
     expand,
-    fill_volumes,
-    here,
-    mounts,
     variables,
 )
-from scenario_runner.lab.kubelet.gpus import GpuPool, Holder
 from scenario_runner.lab.kubelet.pod_status import conditions_of, phase_of
 from scenario_runner.lab.layout import NodeLayout
 from scenario_runner.lab.processes import start_time
@@ -81,17 +77,6 @@ def test_a_headless_service_is_not_served() -> None:
     assert routes([service], []) == {}
 
 
-def test_mount_paths_are_replaced_where_they_stand_alone() -> None:
-    mounted = {"/etc/a": Path("/v/1"), "/etc/a/b": Path("/v/2")}
-    assert here("--f=/etc/a/b/x:/etc/a /etc/ab /x/etc/a", mounted) == "--f=/v/2/x:/v/1 /etc/ab /x/etc/a"
-
-
-def test_a_mount_of_no_volume_is_named() -> None:
-    container = {"name": "main", "volumeMounts": [{"name": "v", "mountPath": "/x"}]}
-    with pytest.raises(ConfigError, match=r"^container main mounts volume v, which the pod does not have$"):
-        mounts(container, {})
-
-
 def test_references_to_unknown_variables_stay() -> None:
     assert expand("$(A) $(B)", {"A": "1"}) == "1 $(B)"
 
@@ -103,25 +88,6 @@ def test_a_missing_config_map_is_named() -> None:
         variables(container, Facts({}), Objects())
     source["configMapKeyRef"]["optional"] = True  # type: ignore[assignment]
     assert variables(container, Facts({}), Objects()) == {}
-
-
-def test_a_kind_of_volume_that_does_not_exist_here_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as caught:
-        fill_volumes({"volumes": [{"name": "v", "nfs": {}}]}, Objects(), tmp_path)
-    assert str(caught.value) == (
-        "volume v is of a kind that the lab does not have (configMap, secret, emptyDir, hostPath)"
-    )
-
-
-def test_gpus_are_handed_out_once_and_the_file_says_to_whom(tmp_path: Path) -> None:
-    pool = GpuPool(("GPU-a", "GPU-b"), tmp_path / "held.json")
-    one, two = Holder("n", "one", "main"), Holder("n", "two", "main")
-    assert pool.take({one: 1}) == {one: ("GPU-a",)}
-    assert pool.take({two: 2}) is None
-    assert '"pod": "one"' in (tmp_path / "held.json").read_text()
-    pool.give_back("n", "one")
-    assert (tmp_path / "held.json").read_text() == "{}"
-    assert pool.take({two: 2}) == {two: ("GPU-a", "GPU-b")}
 
 
 def test_the_real_kernel_log_is_left_alone_where_somebody_listens(tmp_path: Path) -> None:
@@ -162,14 +128,17 @@ def test_a_reboot_takes_so_long_that_the_node_is_seen_to_be_not_ready(scale: flo
     assert scaled.node_grace + 2 * scaled.node_renewal <= scaled.reboot < scaled.node_grace + scaled.eviction_after
 
 
-def test_a_node_that_boots_has_another_boot_id_and_an_empty_kernel_log(tmp_path: Path) -> None:
+def test_a_node_that_boots_has_another_boot_id_an_empty_kernel_log_and_nothing_in_run(tmp_path: Path) -> None:
     node = NodeLayout(tmp_path / "gpu-1")
     install(node, "gpu-1", "lab", "4001", 16, gpus=2)
     first = node.boot_id.read_text()
     assert not node.kernel_log.exists()  # a node that shares the real one has none of its own
     node.kernel_log.write_text("12,0,1,-;of the first boot\n")
+    node.cuda.mkdir(parents=True)
+    (node.host / "opt").mkdir()
     boot(node)
     assert (node.boot_id.read_text() != first, node.kernel_log.read_text()) == (True, "")
+    assert [one.name for one in node.host.iterdir()] == ["opt"]
 
 
 def test_a_process_that_does_not_exist_has_no_start_time() -> None:

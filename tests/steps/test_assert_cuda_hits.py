@@ -68,3 +68,29 @@ def test_a_fault_that_hit_more_than_it_should_fails(world):
     change_hits(world, lambda one: [one, replace(one, pid=8, process="trainer")])
     status, words = judge(world, "processes: at most 1")
     assert (status, "trainer (dynamo/vllm-decode-1)" in words) == ("failed", True)
+
+
+def test_what_was_hit_before_the_node_was_rebooted_counts_although_its_agent_is_away(world):
+    usual = world.agent.on_arm
+
+    def armed(record):
+        usual(record)
+        world.time.after(2.0, lambda: world.agent.unreachable.update({"gpu-1": "no route"}))
+
+    world.agent.on_arm = armed
+    text = ARM + "- pause: 3s\n- assert_cuda_hits: {of: lost, processes: exactly 1}\n  timeout: 10s"
+    assert last(carry_out(world, text)) == ("passed", WORDS)
+
+
+def test_what_was_hit_stays_known_when_the_records_are_gone(world):
+    usual = world.agent.on_arm
+
+    def armed(record):
+        usual(record)
+        world.time.after(2.0, lambda: world.agent.hits.update({record.fault_id: ()}))
+
+    world.agent.on_arm = armed
+    text = ARM + "- pause: 3s\n- assert_cuda_hits: {of: lost, processes: exactly 1}\n  timeout: 10s"
+    report = carry_out(world, text)
+    assert last(report) == ("passed", WORDS)
+    assert [one.pod for one in report.faults[0].hits] == ["dynamo/vllm-decode-1"]

@@ -94,6 +94,17 @@ def test_after_our_own_rollout_a_fault_follows_the_new_pod_on_the_planned_node(w
     assert [one.gpu for one in report.faults] == ["1 GPU-11"]
 
 
+def test_after_our_own_rollout_a_fault_does_not_hit_a_pod_that_is_on_its_way_out(world):
+    """The planned pod still holds its GPU 0 until it has ended."""
+    going = world.cluster.pods("dynamo")[0]
+    first, second = GPUS["gpu-1"]
+    world.cluster.put(replace(going, deleting=True))
+    world.cluster.put(replace(going, name="vllm-decode-new", uid="uid-new"))
+    world.agent.nodes = {**GPUS, "gpu-1": (first, replace(second, held_by=("dynamo/vllm-decode-new",)))}
+    report = carry_out(world, PATCH + "- inject_xid: {target: of-worker, xid: 79}", targets=OF_WORKER)
+    assert [one.gpu for one in report.faults] == ["1 GPU-11"]
+
+
 def test_a_node_that_our_rollout_left_is_not_hit(world):
     first, second = GPUS["gpu-1"]
     world.agent.nodes = {**GPUS, "gpu-1": (replace(first, held_by=()), second)}

@@ -59,7 +59,7 @@ def test_a_workload_that_carries_the_library_needs_no_further_change(kind):
 def test_a_container_gets_the_library_read_only_the_control_folder_and_a_place_for_hits():
     spec = patched(document("Deployment"), containers=("main",)).content["spec"]["template"]["spec"]
     assert spec["volumes"] == [
-        {"name": "scenario-runner-library", "configMap": {"name": "library"}},
+        {"name": "scenario-runner-library", "configMap": {"name": "library", "defaultMode": 0o644}},
         {
             "name": "scenario-runner-cuda",
             "hostPath": {"path": "/run/scenario-runner/cuda", "type": "DirectoryOrCreate"},

@@ -69,8 +69,9 @@ class Completion:
 
 
 def failing(message: str) -> bytes:
-    """The event by which a stream that has begun says that it can not go on."""
-    return _sse({"error": {"message": message, "type": "internal_error", "param": None, "code": 500}})
+    """The end of a stream that has begun and can not go on."""
+    error = {"message": message, "type": "internal_error", "param": None, "code": 500}
+    return _sse({"error": error}) + b"data: [DONE]\n\n"
 
 
 def _sse(value: dict[str, Any]) -> bytes:

@@ -100,7 +100,7 @@ class Service:
                 connection.stream(completion.piece(token))
         except NoToken as error:
             connection.stream(failing(str(error)))
-            connection.close()
+            connection.end_stream()
             return
         if wrong is Kind.HALF_STREAM:
             connection.close()
