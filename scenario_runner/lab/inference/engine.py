@@ -19,6 +19,7 @@ class NoToken(Exception):
         self.is_passing = is_passing
 
 
+_WITHOUT_GPU = "model loaded without a GPU that CUDA knows: no CUDA fault can hit this engine"
 _IDLE_STEP = 0.1  # seconds; the load may leave an engine alone for long, and its GPU shall not break unseen
 
 
@@ -53,7 +54,7 @@ class Engine:
             self._die(str(error))
         else:
             self.loaded = True
-            print("model loaded", flush=True)  # noqa: T201
+            print("model loaded" if self._gpu else _WITHOUT_GPU, flush=True)  # noqa: T201 - the container's log
 
     async def tokens(self, prompt: str, limit: int) -> AsyncIterator[str]:
         """Exactly `limit` words that depend on nothing but the prompt. Raises NoToken."""
@@ -76,6 +77,6 @@ class Engine:
 
     def _die(self, why: str) -> None:
         if not self.failure:
-            print(f"{why}; the engine is dead", flush=True)  # noqa: T201 - the container's log
+            print(f"{why}; the engine is dead", flush=True)  # noqa: T201
         self.failure = self.failure or why
         self.died.set()

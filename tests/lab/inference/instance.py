@@ -39,7 +39,7 @@ class Instance:
 
     def wait_until_loaded(self) -> "Instance":
         assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "model loaded\n"
+        assert self.process.stdout.readline().startswith("model loaded")
         return self
 
     def connect(self) -> http.client.HTTPConnection:
