@@ -86,10 +86,11 @@ class ControlPlane:
 
 
 def _lives(number: int) -> bool:
-    """A process that is no zombie."""
+    """A process, or one of its threads: as long as one is left, the process holds its sockets."""
     try:
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
+        threads = list(Path(f"/proc/{number}/task").iterdir())
+        return len(threads) > 1 or (threads[0] / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
         return False
 
 
