@@ -54,6 +54,10 @@ class Bench:
     def drill(self, scenario: Path | str, *more: str) -> Result:
         return self.call(*self.drill_words(scenario, *more))
 
+    def newest(self) -> Path:
+        """The folder of the run that was started last."""
+        return max(self.reports.glob("*"), key=lambda one: one.name)
+
     def begin(self, scenario: Path | str) -> "Running":
         before = set(self.reports.glob("*"))
         with (self.folder / "output.txt").open("w") as output:

@@ -1,0 +1,103 @@
+"""Drills in which CUDA calls really fail: through the command line, in a lab whose engines use the stand-in driver."""
+
+import json
+
+import pytest
+
+pytestmark = [pytest.mark.drill, pytest.mark.lab, pytest.mark.timeout(300)]
+
+HEAD = """version: 1
+name: cuda
+namespace: dynamo
+requires: [agent, sentinel]
+targets:
+  worker: {workload: deployment/vllm-decode}
+  victim: {gpu_of: worker, pick: first}
+  frontend: {service: frontend, port: 8000, chat: {model: auto, prompt: hello, max_tokens: 4}}
+guards: {max_nodes: 1, allow: [cordon, drain, reboot], min_ready: {worker: 2}}
+steps:
+- patch_cuda: worker
+- send_requests: {target: frontend, rate: 10/s}
+  id: traffic
+  background: true
+"""
+LOST = """
+- inject_xid: {target: victim, xid: 79}
+- arm_cuda: {target: victim, xid: 79}
+  id: lost
+- assert_cuda_hits: {of: lost, processes: at least 1, target: worker}
+- wait_for_pods: {target: worker, crashed: 1}
+- wait_for_pods: {target: worker, ready: all, away_from: victim}
+- wait_for_sentinel: {target: victim, reached: healed}
+- join: traffic
+- assert_success: {load: traffic, during: fault, ratio: at least 0.7}
+"""
+CRASHING = """
+- arm_cuda: {target: victim, xid: 79}
+  id: lost
+- assert_cuda_hits: {of: lost, processes: at least 3, target: worker}
+- wait_for_pods: {target: worker, crashed: 1}
+- disarm_cuda: lost
+- wait_for_pods: {target: worker, ready: all}
+- join: traffic
+
+"""
+
+
+def test_a_lost_gpu_crashes_the_engine_that_holds_it_and_everything_is_taken_back(bench, tmp_path):
+    scenario = tmp_path / "lost.yaml"
+    scenario.write_text(HEAD + LOST)
+    nodes, deployment = bench.nodes(), template(bench)
+    result = bench.drill(scenario)
+    assert result.code == 0, result.out + result.err
+    lost = one_fault(bench.newest(), "gpu-lost")
+    first, *again = lost["hits"]
+    assert (first["process"], first["container"], first["code"]) == ("python3", "worker", 719)
+    assert {(hit["function"], hit["code"]) for hit in again} <= {("cuInit", 100)}  # started again on the same GPU
+    assert {f"{hit['node']} {hit['gpu']}" for hit in lost["hits"]} == {f"{lost['node']} {lost['gpu'].split()[1]}"}
+    assert all(hit["pod"].startswith("dynamo/vllm-decode-") for hit in lost["hits"])
+    assert (bench.nodes(), template(bench)) == (nodes, deployment)
+    assert left(bench) == []
+    assert bench.call("recover").out == "no run has left anything to take back\n"
+
+
+def test_only_the_engine_on_the_gpu_that_fails_goes_into_a_crash_loop_and_it_comes_back(bench, tmp_path):
+    scenario = tmp_path / "crashing.yaml"
+    scenario.write_text(HEAD + CRASHING)
+    deployment = template(bench)
+    drill = bench.begin(scenario)
+    folder = drill.until("events.ndjson", '"CrashLoopBackOff"')
+    restarts = {one["metadata"]["name"]: restarted(one) for one in pods(bench)}
+    crashed = [name for name, count in restarts.items() if count]
+    assert drill.process.wait(120) == 0, (folder / "summary.md").read_text()
+    assert {hit["pod"] for hit in one_fault(folder, "gpu-lost")["hits"]} == {f"dynamo/{name}" for name in crashed}
+    assert len(crashed) == 1
+    assert template(bench) == deployment
+
+
+def template(bench):
+    found = json.loads(bench.kubectl("-n", "dynamo", "get", "deployment", "vllm-decode", "-o", "json"))
+    annotations = dict(found["metadata"]["annotations"])
+    annotations.pop("deployment.kubernetes.io/revision")
+    return found["spec"], annotations, found["metadata"]["labels"]
+
+
+def pods(bench):
+    return json.loads(bench.kubectl("-n", "dynamo", "get", "pods", "-o", "json"))["items"]
+
+
+def restarted(pod):
+    return sum(one["restartCount"] for one in pod["status"].get("containerStatuses") or [])
+
+
+def left(bench):
+    """Names of the ConfigMaps in the namespace of the workload."""
+    return [
+        one["metadata"]["name"] for one in json.loads(bench.kubectl("-n", "dynamo", "get", "cm", "-o", "json"))["items"]
+    ]
+
+
+def one_fault(folder, profile):
+    report = json.loads((folder / "report.json").read_text())
+    (found,) = [one for one in report["faults"] if one["cuda"] == profile]
+    return found
