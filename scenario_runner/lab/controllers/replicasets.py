@@ -1,5 +1,6 @@
 """Keeps as many pods as a ReplicaSet asks for, and counts how they are."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -58,13 +59,22 @@ class ReplicaSets:
             missing = owner["spec"]["replicas"] - len(pods)
             for _ in range(missing):
                 self._create(owner)
-            for pod in sorted(pods, key=_worth)[: max(-missing, 0)]:
-                self._delete(owner, pod)
+            if missing < 0:
+                crowds = self._crowds(owner)
+                for pod in sorted(pods, key=lambda pod: _worth(pod, crowds))[:-missing]:
+                    self._delete(owner, pod)
         return self._write_status(key, owner)
 
     def _pods(self, owner: Json) -> list[Json]:
         pods = self.api.select("pods", owner["metadata"]["namespace"])
         return [pod for pod in controlled_by(pods, owner) if is_active(pod)]
+
+    def _crowds(self, owner: Json) -> Counter[str]:
+        """How many pods of this set, and of the others of its Deployment, are on each node."""
+        whose = (controller_of(owner) or owner["metadata"])["uid"]
+        sets = self.api.select("replicasets", owner["metadata"]["namespace"])
+        related = [one for one in sets if (controller_of(one) or one["metadata"])["uid"] == whose]
+        return Counter(pod["spec"].get("nodeName", "") for one in related for pod in self._pods(one))
 
     def _adopt(self, owner: Json) -> None:
         """Take over matching pods that nobody controls, let go of those that match no longer."""
@@ -132,12 +142,13 @@ def _ready_since(pod: Json) -> float:
     return seconds_of(condition(pod, "Ready").get("lastTransitionTime"))
 
 
-def _worth(pod: Json) -> tuple[bool, bool, bool, float]:
-    """Sort key: the pods that are missed least come first, among equals the youngest."""
+def _worth(pod: Json, crowds: Counter[str]) -> tuple[bool, bool, bool, int, float]:
+    """Sort key: the pods that are missed least come first, among equals those on a crowded node, then the youngest."""
     is_running = dig(pod, "status.phase") == "Running"
     return (
         bool(pod["spec"].get("nodeName")),
         is_running,
         is_ready(pod),
+        -crowds[pod["spec"].get("nodeName", "")],
         -seconds_of(pod["metadata"]["creationTimestamp"]),
     )

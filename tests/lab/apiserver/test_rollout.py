@@ -213,3 +213,38 @@ def test_the_new_replica_set_grows_into_the_room_that_is_left(new: Sizes, old: l
 def test_old_pods_that_do_not_serve_go_first() -> None:
     sizes = next_old_sizes(Sizes("new", 1, 0), [Sizes("ill", 2, 0), Sizes("well", 2, 2)], Limits(4, 1, 2))
     assert sizes == {"ill": 0, "well": 2}
+
+
+def test_among_equals_pods_on_a_crowded_node_go_before_the_youngest(world: World) -> None:
+    crowd(world)
+    world.edit("deployments", "web", lambda d: d["spec"].update(replicas=2))
+    world.run_kubelets()
+    assert nodes_of(world) == ["gpu-1", "gpu-2"]
+
+
+def test_a_rollout_spreads_pods_that_were_crowded(world: World) -> None:
+    world.add_node("gpu-3")
+    crowd(world)
+    set_image(world, "server:2")
+    world.run_kubelets()
+    assert nodes_of(world) == ["gpu-1", "gpu-2", "gpu-3"]
+
+
+def crowd(world: World) -> None:
+    """Two pods on gpu-1 and a younger one on gpu-2."""
+    others = [node["metadata"]["name"] for node in world.api.select("nodes") if node["metadata"]["name"] != "gpu-1"]
+    for name in others:
+        world.edit("nodes", name, lambda node: node["spec"].update(unschedulable=True))
+    world.create("deployments", deployment(2))
+    world.run_kubelets()
+    world.advance(5)
+    world.edit("nodes", "gpu-2", lambda node: node["spec"].pop("unschedulable"))
+    world.edit("deployments", "web", lambda d: d["spec"].update(replicas=3))
+    world.run_kubelets()
+    assert nodes_of(world) == ["gpu-1", "gpu-1", "gpu-2"]
+    for name in others:
+        world.edit("nodes", name, lambda node: node["spec"].pop("unschedulable", None))
+
+
+def nodes_of(world: World) -> list[str]:
+    return sorted(pod["spec"]["nodeName"] for pod in world.pods())
