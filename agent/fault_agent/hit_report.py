@@ -70,7 +70,7 @@ class HitReport:
             owner=seen.owner(record.owner, running.pod_uid if running else None),
             pod_uid=running.pod_uid if running else None,
             container_id=running.container_id if running else None,
-            probe=seen.scan.came_by_exec(running) if running and running.group else record.came_by_exec,
+            probe=_came_by_exec(record, running, seen.scan),
             hits=[self._hit(hit) for hit in hits],
         )
 
@@ -117,6 +117,12 @@ class _Seen:
             container_id=process.container_id,
             probe=self.scan.came_by_exec(process),
         )
+
+
+def _came_by_exec(record: ProcessHits, running: Process | None, seen: Scan) -> bool:
+    if running and running.group:
+        return seen.came_by_exec(running)
+    return record.came_by_exec and not seen.descends_with_us(record.pid_namespace, record.root_pid)
 
 
 def _find(seen: Scan, record: ProcessHits) -> Process | None:

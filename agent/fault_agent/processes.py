@@ -1,5 +1,6 @@
 """Which processes of this machine use CUDA, with or without our library, and which pods they belong to."""
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterable
@@ -66,6 +67,14 @@ class Scan:
         family = (one for one in self.processes if one.group == process.group)
         first = min(family, key=lambda one: (one.start_ticks, one.pid))
         return first.pid not in self._ancestry(process)
+
+    def descends_with_us(self, pid_namespace: int, root_pid: int) -> bool:
+        """True if that is an ancestor of the agent itself: whoever else descends from it came by no exec either.
+
+        So it is in a lab that was started through the `exec` of some container runtime.
+        """
+        own = next((one for one in self.processes if one.pid == os.getpid()), None)
+        return own is not None and own.pid_namespace == pid_namespace and root_pid in self._ancestry(own)
 
     def _ancestry(self, process: Process) -> set[int]:
         parents = {one.pid: one.parent for one in self.processes}

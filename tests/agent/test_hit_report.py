@@ -85,6 +85,16 @@ def test_a_visitor_of_a_container_does_not_descend_from_its_first_process(proc: 
     assert told == {shell: False, engine: False, worker: False, probe: True, other: False}
 
 
+def test_what_descends_from_an_ancestor_of_the_agent_did_not_come_by_exec(proc: Path) -> None:
+    process(proc, 41, 0, "m")
+    process(proc, os.getpid(), 41, "m")
+    process(proc, 43, 0, "m")
+    seen = scan(proc)
+    assert [seen.descends_with_us(4026532001, root) for root in (41, 43)] == [True, False]
+    assert not seen.descends_with_us(4026532002, 41)  # the same number in another container
+    assert not Scan((), 0, True).descends_with_us(4026532001, 41)
+
+
 def test_an_agent_that_does_not_see_the_host_says_so(proc: Path) -> None:
     (proc / "self" / "ns" / "pid").unlink()
     (proc / "self" / "ns" / "pid").symlink_to("pid:[4026532999]")
