@@ -13,8 +13,14 @@ _LONGEST_NAME = 100
 
 
 def newest_fault(run: Run, node: str) -> Fault | None:
-    """The newest fault of a node; of the run, when that node has none."""
+    """
+    The newest fault of a node; of the run, when that node has none.
+
+    CUDA faults count only where there is no other: the platform reacts to what the kernel's log tells, and may have
+    done so before CUDA was armed.
+    """
     faults = sorted(run.faults, key=lambda fault: fault.at)
+    faults = [fault for fault in faults if not fault.cuda] or faults
     own = [fault for fault in faults if fault.node == node]
     chosen = own or faults
     return chosen[-1] if chosen else None

@@ -17,12 +17,16 @@ class HitWatch:
         self._log = log
 
     def look(self) -> None:
-        """At the faults that are in force."""
-        self._see([fault for fault in self._ledger.in_force if fault.cuda])
+        """At the faults that are in force, and at those that ended before anybody saw what they hit."""
+        in_force = self._ledger.in_force
+        self._see([one for one in self._cuda() if one in in_force or self._ledger.evidence(one) != "hit"])
 
     def look_again(self) -> None:
         """At all of them, also those that are over: the records outlive the fault."""
-        self._see([fault for fault in self._ledger.faults if fault.cuda])
+        self._see(self._cuda())
+
+    def _cuda(self) -> list[Fault]:
+        return [fault for fault in self._ledger.faults if fault.cuda]
 
     def _see(self, faults: list[Fault]) -> None:
         for fault in faults:

@@ -24,26 +24,29 @@ def _of(state: RunState, fault: Fault) -> Iterator[PhaseTime]:
     profile, log, since = state.plan.profile, state.log, state.ledger.started(fault)
     seen = log.select("node", fault.node, since=since)
     cordoned = first(seen, lambda one: one.fact == "schedulable" and one.value == "false")
+    by_platform = not fault.cuda  # which sees the kernel's log
 
-    def phase(name: str, found: Observation | None, budget: float | None) -> PhaseTime:
-        if found is None:
-            return PhaseTime(name, fault.node, None, budget)
-        return PhaseTime(name, fault.node, found.at - since, budget, f"{found.fact} {found.value}".strip())
+    def phase(name: str, found: Observation | None, budget: float | None) -> Iterator[PhaseTime]:
+        if not by_platform:
+            return
+        seconds = None if found is None else found.at - since
+        detail = "" if found is None else f"{found.fact} {found.value}".strip()
+        yield PhaseTime(name, fault.node, seconds, budget, detail)
 
     yield PhaseTime("inject", fault.node, fault.at - since, None, f"{fault.words} acknowledged")
     alone = sum(one.node == fault.node and not one.cuda for one in state.ledger.faults) == 1
-    yield phase("noticed", noticed(log, fault, since, alone=alone), profile.detected)
+    yield from phase("noticed", noticed(log, fault, since, alone=alone), profile.detected)
     crashed = first(log.select("pod", since=since), _crashed(state, fault.node))
     if crashed is not None:
         yield PhaseTime("crashed", fault.node, crashed.at - since, None, crashed.name)
-    yield phase("cordoned", cordoned, profile.cordoned)
-    yield phase("drained", first(seen, _state("drain-succeeded")), profile.drained)
-    yield phase("remediated", first(seen, _state("remediation-succeeded")), profile.remediated)
+    yield from phase("cordoned", cordoned, profile.cordoned)
+    yield from phase("drained", first(seen, _state("drain-succeeded")), profile.drained)
+    yield from phase("remediated", first(seen, _state("remediation-succeeded")), profile.remediated)
     yield from _rescheduled(state, fault, since)
     yield from _serving(state, fault)
     after = cordoned.at if cordoned else float("inf")
     back = first(seen, lambda one: one.at >= after and one.fact == "schedulable" and one.value == "true")
-    yield phase("uncordoned", back, profile.uncordoned)
+    yield from phase("uncordoned", back, profile.uncordoned)
 
 
 def _state(value: str) -> Accept:

@@ -144,3 +144,41 @@ def test_what_can_not_be_armed_is_refused_with_a_sentence(fields, words):
     with pytest.raises(ValidationError) as refused:
         step_of("arm_cuda", {"target": "victim", **fields})
     assert refused.value.errors()[0]["msg"] == f"Value error, {words}"
+
+
+def test_hits_of_a_fault_that_was_over_within_a_blink_are_seen_all_the_same(world):
+    """Recovery is only waited for once every fault has been seen to take effect."""
+    report = carry_out(
+        world,
+        """
+        - send_requests: {target: frontend, rate: 20/s}
+          id: traffic
+          background: true
+        - arm_cuda: {target: victim, profile: mmu-fault}
+          id: short
+        - disarm_cuda: short
+        - wait_for_recovery: {load: traffic, ratio: at least 0.99, window: 5s}
+          id: recovered
+        - join: traffic
+        """,
+    )
+    assert [(one.kind, one.status) for one in report.outcomes if one.step_id == "recovered"] == [
+        ("wait_for_recovery", "passed")
+    ]
+    assert [one.phase for one in report.phases] == ["inject", "serving"]
+
+
+def test_a_platform_that_was_faster_than_the_arming_has_reacted_all_the_same(world):
+    """It had cordoned the node before CUDA was armed, and lets it go again while the step still waits."""
+    report = carry_out(
+        world,
+        """
+        - inject_xid: {target: victim, xid: 79}
+        - wait_for_node: {target: victim, reached: noticed}
+        - pause: 5s
+        - arm_cuda: {target: victim, xid: 79}
+        - wait_for_node: {target: victim, reached: cordoned}
+          timeout: 5s
+        """,
+    )
+    assert last(report)[0] == "passed"
