@@ -1,4 +1,4 @@
-"""Every shipped scenario passes on the real cluster, with real reboots, and leaves it as it was; so do bad days."""
+"""Shipped scenarios pass on the real cluster, with real reboots, and leave it as it was; so do bad days."""
 
 import signal
 from collections.abc import Iterator
