@@ -16,8 +16,9 @@ from scenario_runner.app.agents import SELECTOR
 from scenario_runner.app.backend import Address
 from scenario_runner.cli import run
 from scenario_runner.core.step import Step
-from scenario_runner.core.targets import ChatPrompt, EndpointTarget
+from scenario_runner.core.targets import ChatPrompt, EndpointTarget, WorkloadTarget
 from scenario_runner.steps import STEPS
+from scenario_runner.steps.patch_cuda import PatchCuda
 from tests.deploy.charts import ROOT, RUNNER_CHART
 from tests.deploy.documents import (
     AGENT_DEFAULTS,
@@ -159,12 +160,14 @@ def test_the_table_of_permissions_is_what_is_granted() -> None:
 
 
 @each
-def test_nothing_is_changed_but_claims_and_events(documents: Documents) -> None:
+def test_nothing_is_changed_but_claims_events_and_what_carries_the_cuda_library(documents: Documents) -> None:
     changing = {rule for rule in granted(documents) if rule[1] not in {"get", "list", "watch"}}
     kinds = {resource for _, _, resource in changing}
-    assert kinds - {"services/proxy"} == {"leases.coordination.k8s.io", "configmaps", "events"}
+    workloads = {"deployments.apps", "statefulsets.apps", "daemonsets.apps"}
+    assert kinds - {"services/proxy"} == {"leases.coordination.k8s.io", "configmaps", "events", *workloads}
+    assert {verb for _, verb, resource in changing if resource in workloads} == {"patch"}
     assert {namespace for namespace, _, resource in changing if resource != "events"} <= {
-        "scenario-runner", "models-a", "default"
+        "scenario-runner", "dynamo", "models-a", "default"
     }  # fmt: skip
     assert not any(resource.startswith("*") or verb == "*" for _, verb, resource in granted(documents))
 
@@ -205,7 +208,10 @@ def test_the_charts_version_is_the_runners() -> None:
 
 def asked(agent_url: str, context: str, target: EndpointTarget) -> set[Rule]:
     """What the runner asks the API server whether it may, before a drill in the namespace `dynamo`."""
-    plan: Any = SimpleNamespace(namespace="dynamo", targets={"web": target}, steps=())
+    kinds = ("deployment", "statefulset", "daemonset")
+    workloads = {kind: WorkloadTarget(kind, "dynamo", "w", "uid", "app=w", 1) for kind in kinds}
+    steps = [SimpleNamespace(step=PatchCuda(target=kind), when=True) for kind in kinds]
+    plan: Any = SimpleNamespace(namespace="dynamo", targets={"web": target, **workloads}, steps=steps)
     address = Address("", context=context, agent_url=agent_url)
     where: Any = SimpleNamespace(address=address, agent=None)
     return {
@@ -246,4 +252,5 @@ def keys(content: Json) -> Iterator[str]:
 def test_no_step_of_a_shipped_scenario_needs_more(file: Path) -> None:
     kinds = set(STEPS) & set(keys(yaml.safe_load(file.read_text())))
     assert kinds
-    assert [kind for kind in kinds if STEPS[kind].needs is not Step.needs] == [], "the chart has to grant it, too"
+    own = {kind for kind in kinds if STEPS[kind].needs is not Step.needs}
+    assert own <= {"patch_cuda"}, "the chart has to grant it, too, and what a drill asks for (above) has to name it"
