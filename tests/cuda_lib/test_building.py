@@ -26,7 +26,9 @@ def test_a_compiler_that_fails_is_quoted(builder, tmp_path):
     broken = tmp_path / "broken-gcc"
     broken.write_text("#!/bin/sh\necho no space left >&2\nexit 1\n")
     broken.chmod(0o755)
-    with pytest.raises(builder.CannotBuild, match=r"^The CUDA library could not be built with .*broken-gcc: make(\[\d+\])?: .*"):
+    with pytest.raises(
+        builder.CannotBuild, match=r"^The CUDA library could not be built with .*broken-gcc: make.*: .*"
+    ):
         builder.build(tmp_path / "out", compiler=str(broken))
 
 
