@@ -221,8 +221,8 @@ def test_of_a_stream_the_time_between_its_tokens_is_known_and_what_says_nothing_
 
     assert (selection.succeeded, selection.failures) == (3, {})
     assert len(selection.inter_tokens) == 3
-    whole = zip(selection.first_tokens, selection.latencies, strict=True)
-    assert 0.1 < max(selection.inter_tokens) <= max(last - first for first, last in whole) / 2
+    # Two pauses lie within each request; the lists are sorted each on its own, so nothing finer can be compared.
+    assert 0.1 < max(selection.inter_tokens) <= max(selection.latencies) / 2
 
 
 def test_a_stream_of_one_token_has_no_time_between_tokens(loads: Loads) -> None:
