@@ -140,7 +140,7 @@ def release(cluster: Cluster, namespace: str, folder: Path) -> Release:
     disk = f"/var/lib/{namespace}-{time.time_ns():x}"
     values = {
         "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
-        "node": {"inventory": inventory, "stateDir": f"{disk}/state", "cudaDir": f"{disk}/cuda"},
+        "node": {"inventory": inventory, "stateDir": f"{disk}/state"},
         "gateway": {"awayFrom": {"mode": "preferred"}},
         "uninstall": {"within": 60},
     }

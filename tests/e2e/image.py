@@ -23,6 +23,7 @@ from tests.e2e.running import run
 BASE_IMAGE = "docker.io/library/e2e-python"
 AGENT_IMAGE = "docker.io/library/fault-agent:e2e"
 RUNNER_IMAGE = "docker.io/library/scenario-runner:e2e"
+DRIVER = "/opt/nvidia"  # where NVIDIA's container runtime would mount the driver: the stand-in for it
 
 _REPOSITORY = Path(__file__).parents[2]
 _LOCK = _REPOSITORY / ".ci" / "requirements.txt"
@@ -181,7 +182,9 @@ def build_project(base: Base, folder: Path) -> tuple[Path, ...]:
     run(*pip, "--no-build-isolation", "--wheel-dir", folder, _source(folder / "source"))
     (wheel,) = folder.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(folder / "site")
+    run("make", "-s", "-C", folder / "source" / "cuda_lib", "stub", f"PYTHON={sys.executable}")
     contents = {_site(base.python): folder / "site", "/scenarios": _REPOSITORY / "scenarios"}
+    contents[DRIVER] = folder / "source" / "cuda_lib" / "build" / "stub"
     contents |= {f"/usr/local/bin/{name}": _script(folder / name, module) for name, module in _COMMANDS.items()}
     contents["/usr/local/bin/python"] = folder / "python"
     contents["/usr/local/bin/python"].symlink_to("/usr/bin/python3")

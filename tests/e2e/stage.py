@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from tests.e2e.cluster import Cluster
-from tests.e2e.image import RUNNER_IMAGE
+from tests.e2e.image import DRIVER, RUNNER_IMAGE
 from tests.e2e.place import API_ADDRESS
 from tests.e2e.running import wait_for
 
@@ -35,6 +35,7 @@ def deploy_service(cluster: Cluster) -> None:
         if one["kind"] == "Deployment":
             for container in one["spec"]["template"]["spec"]["containers"]:
                 container |= {"image": RUNNER_IMAGE, "imagePullPolicy": "Never"}
+                container["env"].append({"name": "LD_LIBRARY_PATH", "value": DRIVER})
         if one["kind"] == "Service":
             del one["spec"]["clusterIP"]  # the cluster chooses it
     _apply(cluster, objects)

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log"
 	"net"
 	"os"
@@ -49,10 +50,23 @@ func (g *gpus) ListAndWatch(_ *api.Empty, stream grpc.ServerStreamingServer[api.
 func (g *gpus) Allocate(_ context.Context, request *api.AllocateRequest) (*api.AllocateResponse, error) {
 	reply := &api.AllocateResponse{}
 	for _, container := range request.ContainerRequests {
-		env := map[string]string{"NVIDIA_VISIBLE_DEVICES": strings.Join(container.DevicesIds, ",")}
+		env := map[string]string{
+			"NVIDIA_VISIBLE_DEVICES": strings.Join(container.DevicesIds, ","),
+			"CUDA_VISIBLE_DEVICES":   strings.Join(container.DevicesIds, ","),
+			"STUB_CUDA_GPUS":         shown(container.DevicesIds),
+		}
 		reply.ContainerResponses = append(reply.ContainerResponses, &api.ContainerAllocateResponse{Envs: env})
 	}
 	return reply, nil
+}
+
+// shown is what the stand-in for the driver is told: these GPUs, each at an address of its own.
+func shown(uuids []string) string {
+	gpus := make([]string, len(uuids))
+	for number, uuid := range uuids {
+		gpus[number] = fmt.Sprintf("%s@0000:%02x:00", uuid, number+1)
+	}
+	return strings.Join(gpus, ",")
 }
 
 // serve registers with the kubelet and returns when that one has restarted, which it shows by removing our socket.
