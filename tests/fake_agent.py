@@ -51,44 +51,35 @@ class FakeAgent:
         return self._record(fault_id) if fault_id in self.faults_by_id else None
 
     def inject(self, injection: Injection) -> FaultRecord:
-        fault_id = injection.fault_id
-        self.calls.append(f"inject {fault_id}")
-        self._reach(injection.node)
-        if fault_id in self.refusals:
-            raise self.refusals[fault_id]
-        known = self.faults_by_id.get(fault_id)
-        if known is not None and known["status"] == "tombstone":
-            raise TargetRefused(f"fault {fault_id} was recovered before it came", code="tombstoned")
-        if known is None:
-            seat = next(one for one in self.nodes[injection.node] if one.uuid == injection.gpu)
-            with self.crashing(f"inject {fault_id}"):
-                self.faults_by_id[fault_id] = self._new(injection, seat)
-                self.kept.save()
-        record = self._record(fault_id)
+        self.calls.append(f"inject {injection.fault_id}")
+        record = self._raised("inject", injection, {"xid": injection.xid})
         self.on_inject(record)
         self._answer(injection.node)
         return record
 
     def arm(self, arming: Arming) -> FaultRecord:
-        fault_id = arming.fault_id
-        self.calls.append(f"arm {fault_id} {arming.profile or arming.xid}")
-        self._reach(arming.node)
+        self.calls.append(f"arm {arming.fault_id} {arming.profile or arming.xid}")
+        profile = arming.profile or profiles().find(arming.xid).name
+        record = self._raised("arm", arming, {"xid": arming.xid, "cuda": profile})
+        self.on_arm(record)
+        self._answer(arming.node)
+        return record
+
+    def _raised(self, verb: str, order: Injection | Arming, kind: dict[str, Any]) -> FaultRecord:
+        """Carry an order out once."""
+        fault_id = order.fault_id
+        self._reach(order.node)
         if fault_id in self.refusals:
             raise self.refusals[fault_id]
         known = self.faults_by_id.get(fault_id)
         if known is not None and known["status"] == "tombstone":
             raise TargetRefused(f"fault {fault_id} was recovered before it came", code="tombstoned")
         if known is None:
-            seat = next(one for one in self.nodes[arming.node] if one.uuid == arming.gpu)
-            with self.crashing(f"arm {fault_id}"):
-                made = self._made(seat, arming.ttl, arming.duration)
-                profile = arming.profile or profiles().find(arming.xid).name
-                self.faults_by_id[fault_id] = made | {"xid": arming.xid, "cuda": profile}
+            seat = next(one for one in self.nodes[order.node] if one.uuid == order.gpu)
+            with self.crashing(f"{verb} {fault_id}"):
+                self.faults_by_id[fault_id] = self._made(seat, order.ttl, order.duration) | kind
                 self.kept.save()
-        record = self._record(fault_id)
-        self.on_arm(record)
-        self._answer(arming.node)
-        return record
+        return self._record(fault_id)
 
     def cuda_hits(self, fault_id: str) -> CudaHits:
         self._reach(_node(fault_id))
@@ -124,9 +115,6 @@ class FakeAgent:
     def active(self) -> list[str]:
         """Ids of the faults in force: what a snapshot of the world compares."""
         return sorted(one for one in self.faults_by_id if not self._record(one).over)
-
-    def _new(self, injection: Injection, seat: GpuSeat) -> dict[str, Any]:
-        return self._made(seat, injection.ttl, injection.duration) | {"xid": injection.xid}
 
     def _made(self, seat: GpuSeat, ttl: float | None, duration: float | None) -> dict[str, Any]:
         now = self.clock.monotonic()
