@@ -46,6 +46,12 @@ class FaultRecord:
         """Nothing of it is in force any more and nothing is left to do."""
         return self.status in {"recovered", "expired", "rebooted", "failed", "tombstone"}
 
+    @property
+    def standing(self) -> str:
+        """Of a fault that is not over, in words: "gpu-1~drill is still blocked (why)"."""
+        reason = f" ({self.end_reason})" if self.end_reason else ""
+        return f"{self.fault_id} is still {self.status}{reason}"
+
 
 @dataclass(frozen=True)
 class FaultList:

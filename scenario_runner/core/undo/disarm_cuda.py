@@ -28,10 +28,7 @@ class DisarmCuda(Undo):
 
     def leftover(self, ctx: UndoContext) -> str | None:
         record = ctx.agent.fault(self.fault_id)
-        if record is None or record.over:
-            return None
-        reason = f" ({record.end_reason})" if record.end_reason else ""
-        return f"CUDA fault {self.fault_id} is still {record.status}{reason}"
+        return None if record is None or record.over else f"CUDA fault {record.standing}"
 
     def subject(self) -> str:
         return f"{self.what} on {self.node}"
