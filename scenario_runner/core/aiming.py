@@ -1,10 +1,47 @@
 """Where a fault step hits now: the planned GPU, looked at again at the last moment."""
 
-from scenario_runner.core.faults import GpuSeat
+from collections.abc import Callable, Mapping
+
+from scenario_runner.core.faults import Fault, FaultRecord, GpuSeat
+from scenario_runner.core.outcome import Finding
 from scenario_runner.core.seats import seat_of
 from scenario_runner.core.step import Context
-from scenario_runner.core.targets import GpuTarget, NodeTarget, Target, WorkloadTarget
+from scenario_runner.core.targets import GpuTarget, NodeTarget, Target, WorkloadTarget, nodes_of
 from scenario_runner.errors import StepBroken
+
+
+def strike_each(ctx: Context, target: str, gpu: int | str, strike: Callable[[str, GpuSeat], str]) -> Finding:
+    """`strike(node, GPU)` on each node of the target, after all of them were aimed at; it says what it did."""
+    chosen = ctx.target(target)
+    aims = [(node, aim(ctx, chosen, node, gpu)) for node in nodes_of(chosen)]
+    done = [strike(node.name, seat) for node, seat in aims]
+    return Finding("; ".join(done), {"faults": float(len(done))})
+
+
+def would_strike(targets: Mapping[str, Target], target: str, gpu: int | str, what: str) -> list[str]:
+    """`what` for the GPU of each node, as the plan tells it."""
+    chosen = targets[target]
+    index = chosen.index if isinstance(chosen, GpuTarget) else gpu
+    return [f"{node.name}: {what} GPU {index}" for node in nodes_of(chosen)]
+
+
+def struck(
+    ctx: Context, record: FaultRecord, seat: GpuSeat, *, expect: str, duration: float | None, cuda: str = ""
+) -> Fault:
+    """The fault of this step that the agent has just acknowledged."""
+    return Fault(
+        fault_id=record.fault_id,
+        step_id=ctx.step_id,
+        xid=record.xid,
+        node=record.node,
+        gpu_index=seat.index,
+        gpu_uuid=seat.uuid,
+        pci=seat.pci,
+        at=ctx.clock.monotonic(),
+        expect=expect,
+        duration=duration,
+        cuda=cuda,
+    )
 
 
 def aim(ctx: Context, target: Target, node: NodeTarget, gpu: int | str) -> GpuSeat:

@@ -5,14 +5,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from scenario_runner.core.aiming import aim
+from scenario_runner.core.aiming import strike_each, struck, would_strike
 from scenario_runner.core.faulting import fault_name
-from scenario_runner.core.faults import FAULT_TTL, Fault, FaultRecord, GpuSeat
+from scenario_runner.core.faults import FAULT_TTL, GpuSeat
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.ports import Arming
 from scenario_runner.core.quantities import Seconds
 from scenario_runner.core.step import Context, Step, Strike, TargetKinds
-from scenario_runner.core.targets import GpuTarget, Target, nodes_of
+from scenario_runner.core.targets import Target
 from scenario_runner.core.undo.disarm_cuda import DisarmCuda
 from scenario_runner.errors import StepBroken
 from scenario_runner.gpu.profiles import profiles
@@ -55,15 +55,10 @@ class ArmCuda(Step):
         return self
 
     def run(self, ctx: Context) -> Finding:
-        target = ctx.target(self.target)
-        aims = [(node, aim(ctx, target, node, self.gpu)) for node in nodes_of(target)]
-        faults = [self._arm(ctx, node.name, seat) for node, seat in aims]
-        return Finding("; ".join(faults), {"faults": float(len(faults))})
+        return strike_each(ctx, self.target, self.gpu, lambda node, seat: self._arm(ctx, node, seat))
 
     def changes(self, targets: Mapping[str, Target]) -> list[str]:
-        target = targets[self.target]
-        index = target.index if isinstance(target, GpuTarget) else self.gpu
-        return [f"{node.name}: {self._words} for processes that use GPU {index}" for node in nodes_of(target)]
+        return would_strike(targets, self.target, self.gpu, f"{self._words} for processes that use")
 
     def strikes(self) -> Strike:
         return Strike(self._words)
@@ -76,8 +71,12 @@ class ArmCuda(Step):
         return self.profile if self.profile is not None else self.xid or 0
 
     @property
+    def _profile(self) -> str:
+        return profiles().find(self._wanted).name
+
+    @property
     def _words(self) -> str:
-        return f"CUDA fault {profiles().find(self._wanted).name}"
+        return f"CUDA fault {self._profile}"
 
     def _arm(self, ctx: Context, node: str, seat: GpuSeat) -> str:
         """Promise, arm, and say where."""
@@ -93,9 +92,11 @@ class ArmCuda(Step):
             ttl=FAULT_TTL,
             max_lifetime=ctx.plan.worst_case + ctx.plan.undo_budget,
         )
+        proof = "written" if self.expect == "armed" else "observed"
         with ctx.changing(DisarmCuda(fault_id=arming.fault_id, node=node, what=self._words)) as act:
             record = act.agent.arm(arming)
-            ctx.run.add_fault(self._fault(ctx, record, seat))
+            cuda = record.cuda or self._profile
+            ctx.run.add_fault(struck(ctx, record, seat, expect=proof, duration=self.duration, cuda=cuda))
         if record.status != "active":
             raise StepBroken(f"CUDA fault {record.fault_id} is {record.status}: {record.end_reason or 'not armed'}")
         ctx.progress(f"{self._words} is armed on {node}")
@@ -104,18 +105,3 @@ class ArmCuda(Step):
     def _override(self) -> dict[str, Any]:
         fields = ("delay", "probability", "after_calls", "max_hits", "process")
         return {name: getattr(self, name) for name in fields if getattr(self, name) is not None}
-
-    def _fault(self, ctx: Context, record: FaultRecord, seat: GpuSeat) -> Fault:
-        return Fault(
-            fault_id=record.fault_id,
-            step_id=ctx.step_id,
-            xid=record.xid,
-            node=record.node,
-            gpu_index=seat.index,
-            gpu_uuid=seat.uuid,
-            pci=seat.pci,
-            at=ctx.clock.monotonic(),
-            expect="written" if self.expect == "armed" else "observed",
-            duration=self.duration,
-            cuda=record.cuda or self._words.rpartition(" ")[2],
-        )

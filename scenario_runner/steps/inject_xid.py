@@ -5,14 +5,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from scenario_runner.core.aiming import aim
+from scenario_runner.core.aiming import strike_each, struck, would_strike
 from scenario_runner.core.faulting import fault_name
-from scenario_runner.core.faults import FAULT_TTL, Fault, FaultRecord, GpuSeat
+from scenario_runner.core.faults import FAULT_TTL, GpuSeat
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.ports import Injection
 from scenario_runner.core.quantities import Seconds
 from scenario_runner.core.step import Context, Step, Strike, TargetKinds
-from scenario_runner.core.targets import GpuTarget, Target, nodes_of
+from scenario_runner.core.targets import Target
 from scenario_runner.core.undo.recover_fault import RecoverFault
 from scenario_runner.errors import StepBroken
 from scenario_runner.gpu.xids import xid_table
@@ -56,15 +56,10 @@ class InjectXid(Step):
         return self
 
     def run(self, ctx: Context) -> Finding:
-        target = ctx.target(self.target)
-        aims = [(node, aim(ctx, target, node, self.gpu)) for node in nodes_of(target)]
-        faults = [self._inject(ctx, node.name, seat) for node, seat in aims]
-        return Finding("; ".join(faults), {"faults": float(len(faults))})
+        return strike_each(ctx, self.target, self.gpu, lambda node, seat: self._inject(ctx, node, seat))
 
     def changes(self, targets: Mapping[str, Target]) -> list[str]:
-        target = targets[self.target]
-        index = target.index if isinstance(target, GpuTarget) else self.gpu
-        return [f"{node.name}: a kernel log line with XID {self.xid} for GPU {index}" for node in nodes_of(target)]
+        return would_strike(targets, self.target, self.gpu, f"a kernel log line with XID {self.xid} for")
 
     def strikes(self) -> Strike:
         return Strike(f"XID {self.xid}", self.xid)
@@ -87,23 +82,9 @@ class InjectXid(Step):
         )
         with ctx.changing(RecoverFault(fault_id=injection.fault_id, node=node, xid=self.xid)) as act:
             record = act.agent.inject(injection)
-            ctx.run.add_fault(self._fault(ctx, record, seat))
+            ctx.run.add_fault(struck(ctx, record, seat, expect=self.expect, duration=self.duration))
         if record.status != "active" or record.evidence is None:
             raise StepBroken(f"fault {record.fault_id} is {record.status}: nothing proves that its line was written")
         ctx.progress(f"XID {self.xid} is in force on {node}")
         log = "the kernel log" if record.evidence.kernel_log == "real" else "the lab's kernel log"
         return f"XID {self.xid} on GPU {seat.index} of {node}: record {record.evidence.sequence} of {log}"
-
-    def _fault(self, ctx: Context, record: FaultRecord, seat: GpuSeat) -> Fault:
-        return Fault(
-            fault_id=record.fault_id,
-            step_id=ctx.step_id,
-            xid=self.xid,
-            node=record.node,
-            gpu_index=seat.index,
-            gpu_uuid=seat.uuid,
-            pci=seat.pci,
-            at=ctx.clock.monotonic(),
-            expect=self.expect,
-            duration=self.duration,
-        )
