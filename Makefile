@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= auto
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: install demo test e2e fuzz check generate bench soak lock clean help
+.PHONY: install demo test e2e fuzz check generate bench gpu-check soak lock clean help
 
 install: .venv/installed ## make .venv with everything from the lock
 
@@ -42,6 +42,10 @@ generate: install ## write the generated files anew
 bench: install ## speed, as medians of interleaved pairs
 	$(BIN)/python -m tests.bench
 
+CLIENTS ?= python3
+gpu-check: install ## the CUDA library on this machine's GPU, with the PyTorch, CuPy, Triton and JAX of CLIENTS=PYTHON
+	$(BIN)/python -m tests.gpu_check --python $(CLIENTS)
+
 soak: install ## repeat the suite until told to stop
 	n=0; while $(MAKE) --no-print-directory test; do n=$$((n + 1)); echo "passed $$n times in a row"; done
 
@@ -54,4 +58,4 @@ clean: ## take away what was built and installed, reports stay
 	rm -rf .venv .venv-bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1	/p' Makefile
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1	/p' Makefile
