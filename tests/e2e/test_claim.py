@@ -17,7 +17,7 @@ from scenario_runner.adapters.kubernetes_cluster import KubernetesCluster
 from scenario_runner.adapters.kubernetes_edits import json_patch, precondition
 from scenario_runner.core.claims import Lease, RunCopy
 from scenario_runner.core.clock import Bell, Deadline, SystemClock
-from scenario_runner.core.edits import CLAIM, CLAIM_PATH, claim_of, leaf
+from scenario_runner.core.edits import CLAIM, claim_of, leaf
 from scenario_runner.core.ports import Document, Edit, ObjectRef
 from scenario_runner.core.step import Act, UndoContext
 from scenario_runner.core.undo import UNDOS
@@ -223,15 +223,15 @@ def test_a_patch_that_arrives_after_the_claim_was_taken_off_gets_422(
     api: KubernetesCluster, deployment: ObjectRef
 ) -> None:
     """The very request that was on its way: nobody looks at the object again before it is carried out."""
-    claimed = api.claim(deployment, "run-a/1")
     edit = Edit((*CONTAINERS, "env", "name=LD_PRELOAD"), None, PRELOAD)
+    undo = RevertEdits.of(found(api, deployment), [edit])
+    claimed = api.claim(deployment, "run-a/1")
     late = [
         one for one in precondition(deployment.uid, claimed.resource_version, "run-a/1")
         if one["path"] != "/metadata/resourceVersion"
     ] + json_patch(claimed.content, [edit])  # fmt: skip
     path = f"/apis/apps/v1/namespaces/{deployment.namespace}/deployments/web"
-    document = found(api, deployment)
-    api.edit(deployment, document.resource_version, (Edit(CLAIM_PATH, "run-a/1", None),))
+    assert undo.take_back(undoing(api)).endswith("has nothing of ours")
 
     with pytest.raises(TargetRefused) as refused:
         api.rest.json_patch(path, late)
