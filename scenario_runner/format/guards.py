@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from scenario_runner.core.outcome import Role
 from scenario_runner.core.plan import Guards, PlannedStep
 from scenario_runner.core.ports import AgentReads, ClusterReads
+from scenario_runner.core.seats import seat_of
 from scenario_runner.core.states import NodeState
 from scenario_runner.core.targets import GpuTarget, NodesTarget, NodeTarget, PodTarget, Target, WorkloadTarget, nodes_of
-from scenario_runner.errors import TargetUnreachable
+from scenario_runner.errors import StepBroken, TargetUnreachable
 from scenario_runner.gpu.xids import xid_table
 
 ALLOW_LABEL = "scenario-runner/allow"
@@ -28,7 +29,6 @@ class Victim:
     xid: int  # that its kernel log will show; 0: none
     node: NodeTarget
     gpu: str
-    held_by: str = ""
 
     @property
     def consequences(self) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ def _victims_of(planned: PlannedStep, targets: Mapping[str, Target]) -> Iterator
     if strike is None:
         return
     if isinstance(target, GpuTarget):
-        yield Victim(planned, strike.words, strike.xid, target.node, str(target.index), target.held_by)
+        yield Victim(planned, strike.words, strike.xid, target.node, str(target.index))
     elif isinstance(target, NodeTarget | NodesTarget):
         for node in nodes_of(target):
             yield Victim(planned, strike.words, strike.xid, node, str(getattr(planned.step, "gpu", 0)))
@@ -75,17 +75,16 @@ def _missing_agents(agent: AgentReads) -> list[str]:
         return [f"the fault agents do not answer: {error}"]
 
 
-def guard(guards: Guards, hit: Sequence[Victim], targets: Mapping[str, Target], cluster: ClusterReads) -> list[str]:
+def guard(
+    guards: Guards, hit: Sequence[Victim], targets: Mapping[str, Target], cluster: ClusterReads, agent: AgentReads
+) -> list[str]:
     """Sentences about why this run may not start; none when it may."""
     problems = [*_sizes(guards, hit), *_forbidden_consequences(guards, hit), *_breaker(guards, hit, cluster)]
     for name in sorted({victim.node.name for victim in hit}):
         node = cluster.node(name)
         if node is not None:
             problems += _node_problems(node, allow_sick=guards.allow_sick)
-    for victim in hit:
-        if victim.held_by.partition("/")[0] in PROTECTED:
-            problems.append(f"GPU {victim.gpu} of {victim.node.name} is held by {victim.held_by}, which is protected")
-    return list(dict.fromkeys([*problems, *_too_few_ready(guards, targets, cluster)]))
+    return list(dict.fromkeys([*problems, *_protected_holders(hit, agent), *_too_few_ready(guards, targets, cluster)]))
 
 
 def _sizes(guards: Guards, hit: Sequence[Victim]) -> Iterator[str]:
@@ -116,6 +115,18 @@ def _breaker(guards: Guards, hit: Sequence[Victim], cluster: ClusterReads) -> It
         share = f"{len(gone)} of {count} nodes with GPUs ({len(gone) / count:.0%}) would be cordoned"
         stops = f"at {BREAKER:.0%} within 5m the platform's circuit breaker stops everything, uncordoning too"
         yield f"{share}: {stops}, and guards.allow does not name breaker"
+
+
+def _protected_holders(hit: Sequence[Victim], agent: AgentReads) -> Iterator[str]:
+    """Also where the scenario names the GPU by its place, or a whole node of which it is the GPU that is hit."""
+    for victim in hit:
+        try:
+            seat = seat_of(victim.node.name, agent.gpus(victim.node.name), victim.gpu)
+        except StepBroken:
+            continue  # there is no such GPU, which is another sentence
+        for holder in seat.held_by:
+            if holder.partition("/")[0] in PROTECTED:
+                yield f"GPU {victim.gpu} of {victim.node.name} is held by {holder}, which is protected"
 
 
 def protected(steps: Iterable[PlannedStep], targets: Mapping[str, Target]) -> list[str]:

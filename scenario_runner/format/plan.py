@@ -40,7 +40,7 @@ def make_plan(scenario: Scenario, cluster: ClusterReads, agent: AgentReads, *, s
     targets = {one.name: one.target for one in resolved}
     hit = victims(steps, targets)
     sense = felt(hit, targets, cluster, agent)
-    refusals = [*guard(_guards(scenario), hit, targets, cluster), *protected(steps, targets), *sense.refusals]
+    refusals = [*guard(_guards(scenario), hit, targets, cluster, agent), *protected(steps, targets), *sense.refusals]
     if refusals:
         raise Refused("\n".join(refusals))
     return _plan(scenario, seed, steps, profile, _Looked(resolved, hit, (*consequences(hit, cluster), *sense.remarks)))

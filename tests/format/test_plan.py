@@ -233,6 +233,16 @@ def test_a_gpu_that_a_protected_namespace_holds_is_no_victim(tmp_path, namespace
     ]
 
 
+@pytest.mark.parametrize("place", ["gpu: {node: gpu-2, index: 1}", "node: gpu-2"])
+def test_a_gpu_that_a_protected_namespace_holds_is_no_victim_by_its_place_either(tmp_path, place):
+    cluster, agent = small_cluster()
+    agent.nodes["gpu-2"] = (GpuSeat(1, "GPU-21", "4001:21:00", ("nvsentinel/theirs",)),)
+    text = DRILL.replace("gpu_of: worker, pick: first", place).replace("xid: 79}", "xid: 79, gpu: 1}")
+    assert refused(tmp_path, text, (cluster, agent))[0] == (
+        "GPU 1 of gpu-2 is held by nvsentinel/theirs, which is protected"
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
