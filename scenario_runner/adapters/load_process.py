@@ -178,7 +178,8 @@ class LoadProcessRun:
 
     def _lateness(self) -> str:
         starts, late = self._starts, self._late
-        if not starved(late, starts):
+        # As long as it goes on, later starts may make up for some that were late.
+        if not starved(late, starts if self._over else max(starts, self._order.planned_starts)):
             return ""
         return (
             f"{late} of {starts} requests started more than {self._order.late_after * 1000:.0f}ms after their"

@@ -5,7 +5,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil, isnan, nan
+from math import ceil, inf, isnan, nan
 from typing import overload
 
 from scenario_runner.core.faults import Interval
@@ -53,8 +53,18 @@ class LoadOrder:
 
         Half the time between two starts: closer to its schedule than that, a load still has its rate and its order.
         """
-        between = self.every if self.every is not None else 1 / (self.rate or 1.0)
-        return max(LATE, between / 2)
+        return max(LATE, self.seconds_between / 2)
+
+    @property
+    def seconds_between(self) -> float:
+        """From one scheduled start to the next."""
+        return self.every if self.every is not None else 1 / (self.rate or 1.0)
+
+    @property
+    def planned_starts(self) -> float:
+        """How many requests there will be if nobody stops it; infinite without a limit."""
+        lasting = inf if self.duration is None else self.duration / self.seconds_between
+        return lasting if self.count is None else min(lasting, self.count)
 
 
 @dataclass(frozen=True)
@@ -142,7 +152,7 @@ _ALL = 100  # per cent
 OTHER_REASON = f"another reason (beyond the first {_MOST_REASONS})"
 
 
-def starved(late: int, starts: int) -> bool:
+def starved(late: int, starts: float) -> bool:
     """Whether so many requests started late that a load tells more about us than about them; a few prove nothing."""
     return late > max(FEW_LATE, MOST_LATE * starts)
 

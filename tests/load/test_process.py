@@ -1,5 +1,6 @@
 """A load that can not be trusted says so, and nothing of a load outlives its owner."""
 
+import math
 import os
 import signal
 import subprocess
@@ -81,6 +82,37 @@ def test_a_worker_that_stood_still_says_that_it_started_late(loads: Loads) -> No
         f"{selection.late} of 400 requests started more than 5ms after their schedule for want of our own CPU,"
         " at most 1% may"
     )
+
+
+def test_late_starts_count_once_no_others_can_make_up_for_them(loads: Loads) -> None:
+    with Service(always(OK)) as service:
+        run = loads.start(LoadOrder("traffic", service.url, rate=500.0))
+        loads.until("an answer", lambda: len(run.samples) >= 1)
+        os.kill(run.process_id, signal.SIGSTOP)
+        resume = loads.clock.monotonic() + 0.2
+        loads.until("a while", lambda: loads.clock.monotonic() > resume)
+        os.kill(run.process_id, signal.SIGCONT)
+        loads.until("what was late has started", lambda: run.samples.select().late > 50)
+        while_it_went_on = run.broken
+        run.stop()
+        loads.finish(run)
+
+    assert while_it_went_on == ""
+    assert "after their schedule for want of our own CPU" in run.broken
+
+
+@pytest.mark.parametrize(
+    ("order", "starts"),
+    [
+        (LoadOrder("l", "", rate=5.0), math.inf),
+        (LoadOrder("l", "", rate=5.0, duration=30.0), 150),
+        (LoadOrder("l", "", every=0.5, duration=30.0, count=40), 40),
+        (LoadOrder("l", "", every=0.5, count=40), 40),
+    ],
+    ids=["endless", "for", "for and count", "count"],
+)
+def test_how_many_starts_are_planned(order: LoadOrder, starts: float) -> None:
+    assert order.planned_starts == starts
 
 
 class Ahead(SystemClock):
