@@ -24,6 +24,8 @@ from scenario_runner.engine.leases import Seat
 from scenario_runner.engine.runner import run, state_of
 from scenario_runner.engine.stepping import Stepping
 from scenario_runner.engine.world import Clocks, Settings, World
+from scenario_runner.errors import Refused
+from scenario_runner.format.rechoice import Rechoice
 from tests.fake_agent import FakeAgent
 from tests.fake_claims import FakeClaimStore
 from tests.fake_cluster import FakeCluster
@@ -129,6 +131,7 @@ class FakeWorld:
         self.agent.on_arm = self.run_into
         self.loads = FakeLoads(self.undo_clock)
         self.journal = journal or Journal.own(folder / "undo.jsonl", RUN, UNDOS, disk)
+        self.taken: dict[str, str] = {}  # node -> the other run that owns it
         self.events: list[Event] = []
         self.listeners: tuple[Callable[[Event], None], ...] = (self.events.append,)
 
@@ -148,7 +151,13 @@ class FakeWorld:
             listeners=self.listeners,
             beats=FakeBeats(self.time),
             claim=self.claim,
+            rechoosing=Rechoice(self.cluster, self.agent, self.own),
         )
+
+    def own(self, node: NodeTarget) -> None:
+        """Nodes of `taken` belong to another run, every other one is this run's when it asks."""
+        if node.name in self.taken:
+            raise Refused(f"node {node.name} belongs to run {self.taken[node.name]}, which is still running")
 
     def library(self, machine: str) -> CudaLibrary:
         """A CUDA library that is small enough to be compared."""

@@ -16,7 +16,8 @@ from scenario_runner.core.targets import GpuTarget, NodesTarget, NodeTarget, Pod
 from scenario_runner.core.undo import UNDOS
 from scenario_runner.engine import claim, cluster_claim, leases
 from scenario_runner.engine.beats import ThreadBeats
-from scenario_runner.engine.claim import ClusterClaim
+from scenario_runner.engine.claim import Claim, ClusterClaim
+from scenario_runner.engine.cluster_claim import ClusterHold
 from scenario_runner.engine.journal import Journal
 from scenario_runner.engine.leases import Seat
 from scenario_runner.engine.run_card import RunCard, Scope
@@ -31,6 +32,7 @@ class Claimed:
 
     journal: Journal
     cluster: ClusterClaim
+    own: Callable[[NodeTarget], None]  # claims one more node; raises Refused when another run has it
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def claimed(run_dir: Path, card: RunCard, waiting: Waiting) -> Iterator[Claimed]
     end = ThreadBeats().every(hold.every, hold.renew, "lease")
     at_once = False
     try:
-        yield Claimed(local.journal, hold)
+        yield Claimed(local.journal, hold, _Widening(card, local, hold))
     except LeftAtOnce:
         at_once = True  # whoever insists on leaving waits for no API server: the Leases grow stale, the promises stay
         raise
@@ -79,6 +81,22 @@ def claimed(run_dir: Path, card: RunCard, waiting: Waiting) -> Iterator[Claimed]
         if not at_once:
             hold.release(local.journal.promises)
         local.release()
+
+
+class _Widening:
+    """Claims nodes that turn out to be needed while the run lives."""
+
+    def __init__(self, card: RunCard, local: Claim, hold: ClusterHold) -> None:
+        self._card = card
+        self._local = local
+        self._hold = hold
+
+    def __call__(self, node: NodeTarget) -> None:
+        if node.name in self._card.targets:
+            return
+        wider = self._card.with_node(node.name, node.uid)
+        self._local.widen(wider, node.name, lambda: self._hold.widen(wider, node.name))
+        self._card = wider
 
 
 def scope_of(plan: Plan) -> Scope:

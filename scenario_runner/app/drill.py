@@ -25,6 +25,7 @@ from scenario_runner.engine.run_card import RunCard
 from scenario_runner.engine.signals import Signals, supervise
 from scenario_runner.engine.world import Clocks, World
 from scenario_runner.format.plan import make_plan
+from scenario_runner.format.rechoice import Rechoice
 from scenario_runner.format.scenario import Scenario
 
 
@@ -71,6 +72,7 @@ def drill(scenario: Scenario, where: Backend, desk: Desk) -> Report:
             run_dir=run_dir,
             listeners=(events, desk.show),
             claim=held.cluster,
+            rechoosing=Rechoice(where.cluster, where.agent, held.own),
         )
         report = supervise(desk.signals, stop, lambda: runner.run(plan, world))
     return replace(report, host=platform.node())

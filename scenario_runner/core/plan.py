@@ -7,7 +7,7 @@ from typing import Any
 
 from scenario_runner.core.outcome import Phase
 from scenario_runner.core.step import Step
-from scenario_runner.core.targets import Target
+from scenario_runner.core.targets import GpuTarget, Target
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,15 @@ class PlatformProfile:
 
 
 @dataclass(frozen=True)
+class Through:
+    """The other declared target through which one was found, and how it was picked: to find it again."""
+
+    target: str  # a workload, or a node
+    pick: str = "first"
+    index: int | None = None  # of the GPU, where the scenario names one
+
+
+@dataclass(frozen=True)
 class ResolvedTarget:
     """A target as the plan prints it: what was declared, what was chosen, what else matched."""
 
@@ -87,6 +96,13 @@ class ResolvedTarget:
     target: Target
     chosen: str
     also: tuple[str, ...] = ()
+    through: Through | None = None
+
+    @property
+    def place(self) -> str:
+        """What stays the same while the target does not move: a GPU's UUID, the uid of a node, pod or workload."""
+        target = self.target
+        return target.uuid if isinstance(target, GpuTarget) else str(getattr(target, "uid", ""))
 
 
 @dataclass(frozen=True)

@@ -201,6 +201,7 @@ class Context:
     observations: ObservationLog
     run: Run
     changing: Callable[[Undo], AbstractContextManager[Act]]
+    choose_again: Callable[[str], tuple[str, ...]]  # workload target whose pods we replaced -> which targets moved
     take_back: Callable[[str], Finding]  # step id -> waits until what that step changed is taken back and gone
     progress: Callable[[str], None]  # one short line for the live view
     background: bool = False  # return as soon as it has begun; `Step.finish` says later what came of it
@@ -271,6 +272,10 @@ class Step(BaseModel):
         """What the cluster must permit for this step and its undo, beside what every run reads; default nothing."""
         del targets
         return []
+
+    def replaces(self) -> str | None:
+        """The workload target whose pods this step replaces: what was found through them is chosen again then."""
+        return None
 
     def strikes(self) -> Strike | None:
         """What a fault does to the nodes of its `target`, for guards and consequences; None: this is no fault."""

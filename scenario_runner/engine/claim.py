@@ -12,7 +12,7 @@ Signatures: `take(state, run_dir, card, undos) -> Claim` (raises Refused or Orph
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from scenario_runner.core.step import Undo
 from scenario_runner.engine.appending import Disk, sync_folder
 from scenario_runner.engine.journal import Journal
 from scenario_runner.engine.records import Promise, Replay, replay
-from scenario_runner.engine.run_card import CARD, JOURNAL, RunCard, write_card
+from scenario_runner.engine.run_card import CARD, JOURNAL, RunCard, rewrite_card, write_card
 from scenario_runner.errors import Orphaned, Refused
 
 
@@ -93,6 +93,24 @@ class Claim:
         for name in (JOURNAL, CARD):
             (self._run_dir / name).unlink(missing_ok=True)
         self._run_dir.rmdir()
+
+    def widen(self, card: RunCard, node: str, also: Callable[[], None]) -> None:
+        """
+        Own one more node, here and by what `also` does in the cluster, and only then write it on the run's card.
+
+        Raise Refused, owning no more than before, when another run has it.
+        """
+        more = lock_targets(self._entry.parent.parent, card.run_id, (node,))
+        try:
+            also()
+            rewrite_card(self._run_dir, card)
+        except OSError as exc:
+            unlock(more)
+            raise Refused(f"the run's folder {self._run_dir} cannot be written: {exc.strerror}") from exc
+        except BaseException:
+            unlock(more)
+            raise
+        self._locks += more
 
     def release(self) -> None:
         """Let go; the run stays known as long as a promise of it is open or a line of its journal is unreadable."""

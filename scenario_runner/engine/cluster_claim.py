@@ -105,6 +105,23 @@ class ClusterHold:
         self._write_copy(promise_lines(self._card.run_id, promises))
         self._announce("FaultDrill", promises[-1], "changes this")
 
+    def widen(self, card: RunCard, node: str) -> None:
+        """
+        Own one more node, and say so on the card of the cluster's copy.
+
+        Raise Refused or Orphaned, owning no more than before. A Lease that nobody renews is watched for its duration.
+        """
+        more = leases.acquire(self._seat, replace(card, targets=(node,)))
+        try:
+            with self._lock:
+                self._raise_if_lost()
+                self._write(card=card_line(card))
+                self._card = card
+                self._leases = [*self._leases, *more]
+        except BaseException:
+            leases.let_go(self._seat, more)
+            raise
+
     def release(self, promises: tuple[Promise, ...], *, unreadable: bool = False) -> None:
         """Let go; the copy stays as long as a promise is open, to the letter if a part of it is unreadable."""
         if self.lost:
@@ -153,12 +170,17 @@ class ClusterHold:
     def _write_copy(self, text: str) -> None:
         with self._lock:
             self._raise_if_lost()
+            self._write(promises=text)
+
+    def _write(self, **parts: str) -> None:
+        """Write parts of the copy anew."""
+        with self._lock:
             store, run_id = self._seat.store, self._card.run_id
             if self.copy is None:
-                self.copy = store.add_copy(RunCopy(run_id, self._holder, card_line(self._card), text))
+                self.copy = store.add_copy(replace(RunCopy(run_id, self._holder, card_line(self._card), ""), **parts))
                 return
             try:
-                self.copy = store.write_copy(replace(self.copy, promises=text))
+                self.copy = store.write_copy(replace(self.copy, **parts))
                 return
             except TargetRefused as refusal:
                 if refusal.code not in {"Conflict", "NotFound"}:
@@ -166,7 +188,7 @@ class ClusterHold:
             found = store.copy(run_id)
             if found is None or found.holder != self._holder:
                 raise self._lose("the cluster's copy of our promises is somebody else's by now")
-            self.copy = store.write_copy(replace(found, promises=text))
+            self.copy = store.write_copy(replace(found, **parts))
 
     def _drop_copy(self, copy: RunCopy) -> None:
         try:

@@ -1,6 +1,7 @@
 """Takes promises back for somebody: one step's (`ctx.take_back`), those of a group at its end, or all at the end."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -11,6 +12,7 @@ from scenario_runner.core.step import UndoContext
 from scenario_runner.core.undo.disarm_cuda import DisarmCuda
 from scenario_runner.core.undo.recover_fault import RecoverFault
 from scenario_runner.engine.ledger import FaultEnd
+from scenario_runner.engine.rechoosing import after_undo
 from scenario_runner.engine.records import Promise
 from scenario_runner.engine.state import RunState
 from scenario_runner.engine.undoing import Undone, take_back_all
@@ -23,7 +25,9 @@ def take_back_step(state: RunState, clock: Clock, deadline: Deadline, step_id: s
     if not ours:
         raise StepBroken(f"step {step_id} changed nothing that could be taken back")
     before = clock.monotonic()
-    return _finding(_revert(state, clock, deadline, [one for one in ours if one.open]), clock.monotonic() - before)
+    undone = _revert(state, clock, deadline, [one for one in ours if one.open])
+    found = _finding(undone, clock.monotonic() - before)
+    return replace(found, summary="; ".join((found.summary, *after_undo(state, clock, undone))))
 
 
 def leave_scope(state: RunState, scope: tuple[str, ...], number: str, clock: Clock) -> Outcome:
@@ -33,6 +37,7 @@ def leave_scope(state: RunState, scope: tuple[str, ...], number: str, clock: Clo
     undone = _revert(state, clock, Deadline.after(clock, state.plan.undo_budget), inside)
     left = [f"{one.promise.subject()}: {one.detail}" for one in undone if not one.kept]
     gone = ", ".join(one.promise.subject() for one in undone) or "nothing was left to take back"
+    moved = after_undo(state, clock, undone)
     outcome = Outcome(
         number=f"{number} end",
         step_id=scope[-1],
@@ -41,7 +46,11 @@ def leave_scope(state: RunState, scope: tuple[str, ...], number: str, clock: Clo
         role=Role.GROUP,
         phase=Phase.STEPS,
         status=Status.BROKEN if left else Status.PASSED,
-        summary="still to be taken back: " + "; ".join(left) if left else f"taken back: {gone}" if undone else gone,
+        summary="still to be taken back: " + "; ".join(left)
+        if left
+        else "; ".join((f"taken back: {gone}", *moved))
+        if undone
+        else gone,
         started=at,
         offset=before - state.ledger.began,
         seconds=clock.monotonic() - before,

@@ -1,7 +1,8 @@
 """`run.json`: what a run is and how its cluster is reached, written before the run may change anything."""
 
 import json
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -40,14 +41,36 @@ class RunCard:
     context: str = ""  # of the kubeconfig; "in-cluster" in a pod; "" for a lab
     agent_ca: str = ""  # file with the authority of the agents' certificate
 
+    def with_node(self, name: str, uid: str) -> "RunCard":
+        """The card of the same run once it may change one more node."""
+        scope = self.scope or Scope()
+        return replace(
+            self,
+            targets=tuple(sorted({*self.targets, name})),
+            scope=replace(scope, uids=tuple(sorted({*scope.uids, uid}))),
+        )
+
 
 def write_card(run_dir: Path, card: RunCard) -> None:
-    path = run_dir / CARD
+    _write(run_dir / CARD, card)
+    sync_folder(run_dir)
+
+
+def rewrite_card(run_dir: Path, card: RunCard) -> None:
+    """The new card or the old one is there at any time, never a part of one."""
+    new = run_dir / f"{CARD}.new"
+    new.unlink(missing_ok=True)
+    _write(new, card)
+    new.rename(run_dir / CARD)
+    sync_folder(run_dir)
+
+
+def _write(path: Path, card: RunCard) -> None:
     with path.open("x", encoding="utf-8") as file:
         json.dump(asdict(card), file, indent=2)
         file.write("\n")
         file.flush()
-        sync_folder(run_dir)
+        os.fsync(file.fileno())
 
 
 def read_card(run_dir: Path) -> RunCard:

@@ -16,6 +16,7 @@ from scenario_runner.engine.changing import changing
 from scenario_runner.engine.evidence import collect
 from scenario_runner.engine.execution import Attempt, attempt
 from scenario_runner.engine.grace import Grace
+from scenario_runner.engine.rechoosing import choose_again
 from scenario_runner.engine.reverting import take_back_step
 from scenario_runner.engine.state import RunState
 from scenario_runner.errors import DeadlineExceeded, StepBroken, Stopped
@@ -188,6 +189,7 @@ class Stepping:
             observations=state.log,
             run=state.ledger,
             changing=self._changing(planned),
+            choose_again=partial(choose_again, state, clock),
             take_back=partial(take_back_step, state, clock, deadline),
             progress=lambda text: state.emit(StepProgress(planned.id, text)),
             background=planned.background,

@@ -17,6 +17,7 @@ from pathlib import Path
 from scenario_runner.core.clock import Bell, Clock, Stop, SystemClock
 from scenario_runner.core.events import Event
 from scenario_runner.core.faults import FAULT_TTL
+from scenario_runner.core.plan import Plan, ResolvedTarget
 from scenario_runner.core.ports import Agent, Cluster, CudaLibraries, CudaLibrary, LoadSource, Watch
 from scenario_runner.engine.beats import Beats, ThreadBeats
 from scenario_runner.engine.claim import ClusterClaim, LocalOnly
@@ -48,6 +49,17 @@ class NoLibrary:
         raise StepBroken(f"there is no CUDA library for {machine} here")
 
 
+# Plan, workload target whose pods the run replaced, nodes that it has struck -> the targets that stand for something
+# else now, owned by the run; raises Refused.
+Rechoosing = Callable[[Plan, str, frozenset[str]], tuple[ResolvedTarget, ...]]
+
+
+def stay(plan: Plan, workload: str, struck: frozenset[str]) -> tuple[ResolvedTarget, ...]:
+    """Stands where nobody can choose again."""
+    del plan, workload, struck
+    return ()
+
+
 @dataclass(frozen=True)
 class World:
     """Everything a run touches."""
@@ -66,6 +78,7 @@ class World:
     beats: Beats = field(default_factory=ThreadBeats)
     libraries: CudaLibraries = field(default_factory=NoLibrary)
     claim: ClusterClaim = field(default_factory=LocalOnly)
+    rechoosing: Rechoosing = stay
 
 
 @dataclass(frozen=True)

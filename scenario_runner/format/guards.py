@@ -76,11 +76,20 @@ def _missing_agents(agent: AgentReads) -> list[str]:
 
 
 def guard(
-    guards: Guards, hit: Sequence[Victim], targets: Mapping[str, Target], cluster: ClusterReads, agent: AgentReads
+    guards: Guards,
+    hit: Sequence[Victim],
+    targets: Mapping[str, Target],
+    cluster: ClusterReads,
+    agent: AgentReads,
+    struck: frozenset[str] = frozenset(),
 ) -> list[str]:
-    """Sentences about why this run may not start; none when it may."""
+    """
+    Sentences about why this run may not start, or not go on with these victims; none when it may.
+
+    Nodes that it has `struck` itself are ill for that reason.
+    """
     problems = [*_sizes(guards, hit), *_forbidden_consequences(guards, hit), *_breaker(guards, hit, cluster)]
-    for name in sorted({victim.node.name for victim in hit}):
+    for name in sorted({victim.node.name for victim in hit} - struck):
         node = cluster.node(name)
         if node is not None:
             problems += _node_problems(node, allow_sick=guards.allow_sick)
@@ -105,7 +114,7 @@ def _forbidden_consequences(guards: Guards, hit: Sequence[Victim]) -> Iterator[s
 
 def _breaker(guards: Guards, hit: Sequence[Victim], cluster: ClusterReads) -> Iterator[str]:
     """Cordons one after the other count together: the platform looks at the last five minutes."""
-    cordoned = {victim.node.name for victim in hit if "cordon" in xid_table().consequences(victim.xid)}
+    cordoned = {victim.node.name for victim in hit if "cordon" in victim.consequences}
     if not cordoned or "breaker" in guards.allow:
         return
     every = cluster.nodes(GPU_LABEL)

@@ -47,8 +47,12 @@ class Lookup:
         if pick == "only" and len(found) > 1:
             text = f"pick is only, and {len(found)} match: {', '.join(names)}; be more precise, or write pick: first"
             raise self.miss(text)
-        at = random.Random(f"{self.seed}/{self.name}").randrange(len(found)) if pick == "random" else 0  # noqa: S311 - no secret
+        at = self.place(pick, len(found))
         return found[at], tuple(other for number, other in enumerate(names) if number != at)
+
+    def place(self, pick: str, count: int) -> int:
+        """Which of so many is picked: the first, or one that the seed decides on."""
+        return random.Random(f"{self.seed}/{self.name}").randrange(count) if pick == "random" else 0  # noqa: S311 - no secret
 
     def node(self, node: str) -> NodeState:
         state = self.cluster.node(node)

@@ -43,7 +43,20 @@ def make_plan(scenario: Scenario, cluster: ClusterReads, agent: AgentReads, *, s
     refusals = [*guard(_guards(scenario), hit, targets, cluster, agent), *protected(steps, targets), *sense.refusals]
     if refusals:
         raise Refused("\n".join(refusals))
-    return _plan(scenario, seed, steps, profile, _Looked(resolved, hit, (*consequences(hit, cluster), *sense.remarks)))
+    follows = (*consequences(hit, cluster), *sense.remarks, *_chosen_again(steps, resolved))
+    return _plan(scenario, seed, steps, profile, _Looked(resolved, hit, follows))
+
+
+def _chosen_again(steps: Iterable[PlannedStep], resolved: Iterable[ResolvedTarget]) -> Iterator[str]:
+    """Which targets a step of ours may move, as it replaces the pods through which they were found."""
+    for step in steps:
+        workload = step.step.replaces() if step.when else None
+        moved = [one for one in resolved if workload and one.through and one.through.target == workload]
+        for one in moved:
+            yield (
+                f"{one.name} is chosen again once step {step.id} has replaced the pods of {workload}: it stays on its"
+                " node if one of them comes back there, else it is on another one that the guards let us hit"
+            )
 
 
 def _guards(scenario: Scenario) -> Guards:

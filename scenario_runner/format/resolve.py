@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scenario_runner.core.plan import ResolvedTarget
+from scenario_runner.core.plan import ResolvedTarget, Through
 from scenario_runner.core.ports import AgentReads, ClusterReads
 from scenario_runner.core.states import PodState
 from scenario_runner.core.targets import NodesTarget, NodeTarget, PodTarget, Target, WorkloadTarget
@@ -52,10 +52,23 @@ def resolve(
         written = dict(sorted(fields.items(), key=lambda field: field[0] not in DECLARATIONS))
         if "headers" in written:
             written["headers"] = dict.fromkeys(written["headers"], "...")  # may hold a token
-        resolved.append(ResolvedTarget(name, _words(written), choice.target, choice.words, choice.also))
+        words = _words(written)
+        resolved.append(ResolvedTarget(name, words, choice.target, choice.words, choice.also, _through(one)))
     if problems:
         raise Refused("\n".join(dict.fromkeys(problems)))
     return tuple(resolved)
+
+
+def _through(one: Declared) -> Through | None:
+    """How to find the target again when the pods of a workload, or a node, are others."""
+    if isinstance(one, GpuOfDeclared):
+        by = one.by()
+        return Through(by.workload or by.node or "", by.pick, by.index)
+    if isinstance(one, NodeOfDeclared | PodDeclared) and (name := one.uses()) is not None:
+        by_pod = one.node_of if isinstance(one, NodeOfDeclared) else one.pod
+        pick = by_pod.pick if isinstance(by_pod, PodBy) else getattr(one, "pick", "first")
+        return Through(name, pick)
+    return None
 
 
 def _words(value: object) -> str:

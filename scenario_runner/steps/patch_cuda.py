@@ -61,10 +61,15 @@ class PatchCuda(Step):
         self._edit(ctx, document, edits)
         ctx.run.rolled_out(self.target)
         self._wait(ctx, target)
+        moved = ctx.choose_again(self.target)
+        carries = f"{target.kind}/{target.name} carries the library; {target.replicas} pods are ready"
         return Finding(
-            f"{target.kind}/{target.name} carries the library; {target.replicas} pods are ready",
+            "; ".join((carries, *moved)),
             {"seconds": ctx.clock.monotonic() - began},
         )
+
+    def replaces(self) -> str | None:
+        return self.target
 
     def changes(self, targets: Mapping[str, Target]) -> list[str]:
         target = targets[self.target]

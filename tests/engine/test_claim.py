@@ -66,6 +66,31 @@ def test_a_node_of_a_living_run_is_refused_with_its_owner(take):
     assert refused.value.exit_code is ExitCode.BROKEN
 
 
+def test_a_run_can_own_one_more_node_and_its_card_says_so(tmp_path, take):
+    held, also = take(targets=("gpu-1",)), []
+    wider = read_card(tmp_path / "reports/run-a").with_node("gpu-2", "uid-gpu-2")
+    held.widen(wider, "gpu-2", lambda: also.append("in the cluster"))
+
+    assert (read_card(tmp_path / "reports/run-a"), also) == (wider, ["in the cluster"])
+    with pytest.raises(Refused, match=r"^node gpu-2 belongs to run run-a, which is still running$"):
+        take("run-b", targets=("gpu-2",))
+    held.release()
+    take("run-b", targets=("gpu-2",)).release()
+
+
+def test_a_node_that_can_not_be_owned_in_the_cluster_is_not_owned_here_either(tmp_path, take):
+    held = take(targets=("gpu-1",))
+    card = read_card(tmp_path / "reports/run-a")
+
+    def refuse():
+        raise Refused("it is theirs")
+
+    with pytest.raises(Refused, match=r"^it is theirs$"):
+        held.widen(card.with_node("gpu-2", "uid-gpu-2"), "gpu-2", refuse)
+    assert read_card(tmp_path / "reports/run-a") == card
+    take("run-b", targets=("gpu-2",)).release()
+
+
 def test_a_refused_claim_holds_nothing(take):
     first = take("run-a", targets=("gpu-2",))
     with pytest.raises(Refused):

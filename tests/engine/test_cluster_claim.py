@@ -113,6 +113,48 @@ def test_what_is_left_stays_known_after_the_release_and_refuses_the_next_run(clu
     assert (refused.value.exit_code, cluster.clock.monotonic()) == (ExitCode.LEFTOVER, 0.0)
 
 
+def test_a_run_can_own_one_more_node_and_its_copy_says_so(cluster):
+    held, wider = cluster.take(), CARD.with_node("gpu-3", "uid-gpu-3")
+    held.promised((promise(),))
+    held.widen(wider, "gpu-3")
+
+    assert cluster.holders() == {"gpu-1": "run-a", "gpu-2": "run-a", "gpu-3": "run-a"}
+    (copy,) = cluster.store.copies()
+    read = read_copy(copy, UNDOS)
+    assert (read.card, len(read.past.outstanding)) == (wider, 1)
+    assert (read.card.targets, read.card.scope) == (
+        ("gpu-1", "gpu-2", "gpu-3"), Scope(("dynamo",), ("uid-1", "uid-gpu-3")),
+    )  # fmt: skip
+    cluster.later(12)
+    held.renew()
+    assert {one.renewed for one in cluster.store.leases()} == {cluster.seat().stamp()}
+    held.release((promise(state="kept"),))
+    assert cluster.store.raw == {}
+
+
+def test_a_node_of_another_living_run_is_not_owned_as_well(cluster):
+    cluster.live(replace(B, targets=("gpu-3",)), "elsewhere")
+    held = cluster.take()
+
+    with pytest.raises(Refused) as refused:
+        held.widen(CARD.with_node("gpu-3", "uid-gpu-3"), "gpu-3")
+    assert str(refused.value) == "node gpu-3 belongs to run run-b on elsewhere, which is still running"
+    assert read_copy(cluster.store.copy("run-a"), UNDOS).card == CARD
+    assert cluster.holders() == {"gpu-1": "run-a", "gpu-2": "run-a", "gpu-3": "run-b"}
+
+
+def test_a_run_that_lost_its_targets_gets_no_further_ones(cluster):
+    held = cluster.take()
+    cluster.later(20)
+    for lease in cluster.store.leases():
+        cluster.store.write_lease(replace(lease, holder="run-b"))
+    held.renew()
+
+    with pytest.raises(Fenced):
+        held.widen(CARD.with_node("gpu-3", "uid-gpu-3"), "gpu-3")
+    assert cluster.holders() == {"gpu-1": "run-b", "gpu-2": "run-b"}
+
+
 def test_a_target_of_a_living_run_is_refused_with_its_owner_and_the_rest_is_given_back(cluster):
     cluster.live(replace(CARD, targets=("gpu-2",)), "elsewhere")
 

@@ -42,6 +42,14 @@ CRASHING = """
 - join: traffic
 
 """
+MOVED = """
+- arm_cuda: {target: victim, profile: mmu-fault}
+  id: lost
+- assert_cuda_hits: {of: lost, processes: at least 1, target: worker}
+- disarm_cuda: lost
+- wait_for_pods: {target: worker, ready: all}
+- join: traffic
+"""
 
 
 def test_a_lost_gpu_crashes_the_engine_that_holds_it_and_everything_is_taken_back(bench, tmp_path):
@@ -73,6 +81,25 @@ def test_only_the_engine_on_the_gpu_that_fails_goes_into_a_crash_loop_and_it_com
     assert {hit["pod"] for hit in one_fault(folder, "gpu-lost")["hits"]} == {f"dynamo/{name}" for name in crashed}
     assert len(crashed) == 1
     assert template(bench) == deployment
+
+
+def test_a_victim_that_our_own_rollout_leaves_is_another_one_that_the_run_claims(bench, tmp_path):
+    """Its node takes no new pods, so that the GPU that was planned is nobody's when the fault begins."""
+    planned = min(pods(bench), key=lambda one: one["metadata"]["name"])["spec"]["nodeName"]
+    scenario = tmp_path / "moved.yaml"
+    scenario.write_text(HEAD.replace("min_ready", "allow_sick: true, min_ready") + MOVED)
+    bench.kubectl("cordon", planned)
+    try:
+        result = bench.drill(scenario)
+    finally:
+        bench.kubectl("uncordon", planned)
+    folder = bench.newest()
+    assert result.code == 0, (folder / "summary.md").read_text()
+    lost = one_fault(folder, "mmu-fault")
+    assert {hit["node"] for hit in lost["hits"]} == {lost["node"]}
+    assert lost["node"] != planned
+    assert f"victim is GPU {lost['gpu'][0]} of {lost['node']}, held by" in (folder / "summary.md").read_text()
+    assert json.loads((folder / "run.json").read_text())["targets"] == sorted([planned, lost["node"]])
 
 
 def template(bench):

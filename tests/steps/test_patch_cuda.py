@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from scenario_runner.core.edits import leaf
+from scenario_runner.core.plan import Guards, ResolvedTarget, Through
 from scenario_runner.core.ports import CudaLibrary
 from tests.fake_world import TARGETS
 from tests.fakes import GPUS
@@ -13,7 +14,18 @@ from tests.steps.running import carry_out, last, outcome
 
 MAIN = ("spec", "template", "spec", "containers", "name=main")
 OF_WORKER = {"of-worker": replace(TARGETS["victim"], workload="worker")}
+THROUGH_WORKER = tuple(
+    ResolvedTarget(name, name, target, name, through=None if name == "worker" else Through("worker"))
+    for name, target in {
+        "worker": TARGETS["worker"],
+        "victim": replace(TARGETS["victim"], workload="worker"),
+        "place": TARGETS["node"],
+    }.items()
+)
+ALLOWED = Guards(allow=("cordon", "drain", "reboot", "breaker"))
 PATCH = "- patch_cuda: worker\n  id: library\n"
+
+FOLLOWED = PATCH + "- inject_xid: {target: victim, xid: 79}\n- wait_for_node: {target: place, reached: cordoned}"
 
 
 def during(world, at=1.0):
@@ -105,11 +117,66 @@ def test_after_our_own_rollout_a_fault_does_not_hit_a_pod_that_is_on_its_way_out
     assert [one.gpu for one in report.faults] == ["1 GPU-11"]
 
 
-def test_a_node_that_our_rollout_left_is_not_hit(world):
-    first, second = GPUS["gpu-1"]
-    world.agent.nodes = {**GPUS, "gpu-1": (replace(first, held_by=()), second)}
-    report = carry_out(world, PATCH + "- inject_xid: {target: of-worker, xid: 79}", targets=OF_WORKER)
+def test_a_victim_that_our_rollout_left_is_another_one_from_then_on(world):
+    """No pod came back to gpu-1: of the others, the first by name decides, and later steps look at its node."""
+    leave(world, "gpu-1")
+    report = carry_out(world, FOLLOWED, resolved=THROUGH_WORKER, guards=ALLOWED)
+    assert outcome(report, "library") == (
+        "passed",
+        "deployment/vllm-decode carries the library; 3 pods are ready; victim is GPU 0 of gpu-2, held by vllm-decode-2"
+        " now, it was victim; place is gpu-2, runs vllm-decode-2 now, it was place",
+    )
+    assert [(one.node, one.gpu) for one in report.faults] == [("gpu-2", "0 GPU-20")]
+    assert last(report) == ("passed", "gpu-2 cordoned 2s after the fault")
+    assert report.plan.targets["victim"] == "GPU 0 of gpu-2, held by vllm-decode-2"
+
+
+def test_a_victim_whose_node_another_run_owns_is_not_the_new_one(world):
+    leave(world, "gpu-1")
+    world.taken["gpu-2"] = "another"
+    report = carry_out(world, FOLLOWED, resolved=THROUGH_WORKER, guards=ALLOWED)
+    assert [one.node for one in report.faults] == ["gpu-3"]
+
+
+def test_a_victim_that_may_be_nowhere_else_breaks_the_run_before_anything_is_hit(world):
+    leave(world, "gpu-1")
+    world.taken["gpu-2"] = "another"
+    world.cluster.change_node("gpu-3", labels={"scenario-runner/allow": None})
+    report = carry_out(world, FOLLOWED, resolved=THROUGH_WORKER, guards=ALLOWED)
     assert last(report) == (
         "broken",
-        "the rollout of worker left no pod of it on gpu-1, where its GPU 0 was to be hit; nothing was injected",
+        "the pods of worker are others now: target victim, which was victim, has left gpu-1, and nothing else may be "
+        "hit: node gpu-2 belongs to run another, which is still running; "
+        "node gpu-3 is not labelled scenario-runner/allow=true",
     )
+    assert report.faults == ()
+
+
+def test_a_victim_that_this_run_has_struck_stays_what_it_was(world):
+    """Its node is ill by our hand, and what was found out about it belongs to it."""
+    world.time.after(20.0, lambda: leave(world, "gpu-1"))
+    steps = "- inject_xid: {target: victim, xid: 94, expect: written}\n- pause: 30s\n" + FOLLOWED
+    report = carry_out(world, steps, resolved=THROUGH_WORKER, guards=ALLOWED)
+    assert outcome(report, "library")[1] == "deployment/vllm-decode carries the library; 3 pods are ready"
+    assert [(one.node, one.gpu) for one in report.faults] == [("gpu-1", "0 GPU-10"), ("gpu-1", "0 GPU-10")]
+
+
+def test_what_the_rollout_back_moved_is_chosen_again_too(world):
+    world.time.after(20.0, lambda: leave(world, "gpu-1"))
+    steps = PATCH + "- pause: 30s\n- restore_cuda: library\n  id: back\n- inject_xid: {target: victim, xid: 79}"
+    report = carry_out(world, steps, resolved=THROUGH_WORKER, guards=ALLOWED)
+    assert outcome(report, "back")[1].endswith(
+        "; victim is GPU 0 of gpu-2, held by vllm-decode-2 now, it was GPU 0 of gpu-1, held by vllm-decode-1"
+        "; place is gpu-2, runs vllm-decode-2 now, it was gpu-1, runs vllm-decode-1"
+    )
+    assert [one.node for one in report.faults] == ["gpu-2"]
+
+
+def leave(world, node):
+    """The pod of a node comes back on gpu-3, where it holds the other GPU."""
+    pod = next(one for one in world.cluster.pods("dynamo") if one.node == node)
+    world.cluster.remove(pod)
+    world.cluster.put(replace(pod, name="vllm-decode-new", uid="uid-new", node="gpu-3"))
+    (first, second), (third, fourth) = world.agent.nodes[node], world.agent.nodes["gpu-3"]
+    moved = (third, replace(fourth, held_by=("dynamo/vllm-decode-new",)))
+    world.agent.nodes = {**world.agent.nodes, node: (replace(first, held_by=()), second), "gpu-3": moved}
