@@ -9,7 +9,7 @@ from typing import Self
 from scenario_runner.core.events import Event
 from scenario_runner.core.report import Report
 from scenario_runner.errors import Refused
-from scenario_runner.reporters import event_log, junit, report_json, summary
+from scenario_runner.reporters import event_log, junit, page, report_json, summary
 
 
 class EventFile:
@@ -35,9 +35,10 @@ class EventFile:
 
 
 def write_reports(run_dir: Path, report: Report) -> None:
-    """report.json, junit.xml and summary.md; raise OSError."""
+    """report.json, junit.xml, summary.md and report.html; raise OSError."""
     (run_dir / "report.json").write_text(report_json.render(report), encoding="utf-8")
     (run_dir / "summary.md").write_text(summary.render(report), encoding="utf-8")
+    (run_dir / "report.html").write_text(page.render(report), encoding="utf-8")
     write_junit(run_dir / "junit.xml", [report])
 
 

@@ -128,7 +128,7 @@ def _keep(report: Report, folder: Path, say: Callable[[str], None]) -> ExitCode:
     """Write a run's reports; what nobody can read afterwards is no pass."""
     if not _written(folder, say, lambda: write_reports(folder, report)):
         return ExitCode.BROKEN
-    say(f"report: {folder / 'summary.md'}")
+    say(f"report: {folder / 'report.html'}")
     if any(outcome.attachments for outcome in report.outcomes):
         say(f"evidence: {folder / 'evidence'}")
     return ExitCode.PASSED

@@ -28,6 +28,18 @@ class PlanSummary:
 
 
 @dataclass(frozen=True)
+class LoadPiece:
+    """The requests of a load that were due in one stretch of time; seconds since the run began."""
+
+    start: float
+    end: float
+    requests: int
+    succeeded: int
+    p50: float | None
+    p95: float | None
+
+
+@dataclass(frozen=True)
 class LoadSummary:
     """One load in figures; times in seconds, None where there is none."""
 
@@ -45,6 +57,7 @@ class LoadSummary:
     failures: dict[str, int]  # reason -> count
     late_starts: float  # share of requests that started late for want of our own CPU
     broken: str = ""
+    pieces: tuple[LoadPiece, ...] = ()  # how it went over time
 
 
 @dataclass(frozen=True)

@@ -220,6 +220,12 @@ class Samples:
             inter_tokens=Ascending(inter_tokens),
         )
 
+    @property
+    def span(self) -> Interval | None:
+        """From the first scheduled start to the last; None before there is one."""
+        with self._lock:
+            return Interval(self._scheduled[0], self._scheduled[-1]) if self._scheduled else None
+
     def __len__(self) -> int:
         """How many requests ended."""
         return self._ended

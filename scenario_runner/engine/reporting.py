@@ -1,18 +1,30 @@
 """Turns what a run has come to into its report."""
 
 import platform
+from collections.abc import Iterator
 
-from scenario_runner.core.faults import Fault
+from scenario_runner.core.faults import Fault, Interval
 from scenario_runner.core.outcome import Outcome, Phase, Role, Status
 from scenario_runner.core.plan import Plan
-from scenario_runner.core.report import FaultSummary, LoadSummary, PlanSummary, Report, UndoSummary, Verdict
-from scenario_runner.core.samples import percentile
+from scenario_runner.core.report import (
+    FaultSummary,
+    LoadPiece,
+    LoadSummary,
+    PlanSummary,
+    Report,
+    UndoSummary,
+    Verdict,
+)
+from scenario_runner.core.samples import Samples, percentile
 from scenario_runner.core.step import LoadHandle
 from scenario_runner.engine.phases import phase_times
 from scenario_runner.engine.records import Promise
 from scenario_runner.engine.state import RunState
 from scenario_runner.engine.verdict import Facts, ProvedFault, judge
 from scenario_runner.engine.versions import version
+
+_PIECE_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 24 * 3600.0)
+_MOST_PIECES = 150
 
 
 def summarise(plan: Plan) -> PlanSummary:
@@ -45,7 +57,7 @@ def report(state: RunState) -> Report:
         plan=summarise(state.plan),
         verdict=verdict,
         outcomes=outcomes,
-        loads=tuple(map(_load, state.ledger.loads)),
+        loads=tuple(_load(state, one) for one in state.ledger.loads),
         faults=tuple(_fault(state, fault) for fault in state.ledger.faults),
         phases=phase_times(state),
         undo=tuple(_undo(state, one) for one in state.world.journal.promises),
@@ -100,7 +112,7 @@ def _as_outcome(state: RunState, verdict: Verdict) -> Outcome:
     )
 
 
-def _load(handle: LoadHandle) -> LoadSummary:
+def _load(state: RunState, handle: LoadHandle) -> LoadSummary:
     chosen = handle.run.samples.select()
     latencies = chosen.latencies
     return LoadSummary(
@@ -118,7 +130,23 @@ def _load(handle: LoadHandle) -> LoadSummary:
         failures=dict(chosen.failures),
         late_starts=chosen.late / chosen.total if chosen.total else 0.0,
         broken=handle.run.broken,
+        pieces=tuple(_pieces(handle.run.samples, state.ledger.began)),
     )
+
+
+def _pieces(samples: Samples, began: float) -> Iterator[LoadPiece]:
+    """Pieces of a round length, so many that a chart shows what happened and no more."""
+    span = samples.span
+    if span is None or span.end is None:
+        return
+    length = next(one for one in _PIECE_SECONDS if (span.end - span.start) / one < _MOST_PIECES)
+    for number in range(int((span.end - span.start) / length) + 1):
+        start = span.start + number * length
+        chosen = samples.select([Interval(start, start + length)])
+        if chosen.total:
+            p50, p95 = (percentile(chosen.latencies, q) for q in (50, 95))
+            at = start - began
+            yield LoadPiece(at, at + length, chosen.total, chosen.succeeded, p50, p95)
 
 
 def _fault(state: RunState, fault: Fault) -> FaultSummary:

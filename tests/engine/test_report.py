@@ -101,3 +101,21 @@ def test_an_evicted_pod_is_no_crash(world):
     report = world.run(plan_of(Inject(), WaitFor(), Pause(), settle_timeout=1.0))
 
     assert "crashed" not in {one.phase for one in report.phases}
+
+
+def test_a_load_tells_how_it_went_piece_by_piece(world):
+    world.loads.answer = lambda at: (0.05, "HTTP 500" if 0.95 <= at < 1.45 else "")
+
+    report = world.run(plan_of(planned(Pause(seconds=1)), planned(Send(duration=2.0)), control=True))
+
+    (load,) = report.loads
+    pieces = [(round(one.start, 3), round(one.end, 3), one.succeeded, one.requests) for one in load.pieces]
+    assert pieces == [(1.0, 1.5, 0, 5), (1.5, 2.0, 5, 5), (2.0, 2.5, 5, 5), (2.5, 3.0, 5, 5)]
+    assert sum(one.requests for one in load.pieces) == load.requests
+
+
+def test_a_long_load_is_told_in_few_pieces_none_of_which_is_lost(world):
+    report = world.run(plan_of(planned(Send(duration=3600.0, rate=0.5)), control=True))
+
+    (load,) = report.loads
+    assert (len(load.pieces), sum(one.requests for one in load.pieces)) == (120, 1800)

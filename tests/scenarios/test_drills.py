@@ -57,6 +57,7 @@ def test_ctrl_c_in_the_middle_takes_everything_back_and_exits_130(bench):
     folder = drill.until("events.ndjson", '"value": "quarantined"')
     assert drill.end(signal.SIGINT) == 130
     assert "interrupted" in (folder / "summary.md").read_text()
+    assert "interrupted" in (folder / "report.html").read_text()
     assert _settled(bench, before) == before
     assert bench.call("recover").out == "no run has left anything to take back\n"
 
