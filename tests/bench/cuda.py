@@ -1,6 +1,7 @@
 """What the CUDA library costs a call and a process, and how soon a fault is felt; beside the naive design."""
 
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,23 +9,27 @@ from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
 from fault_agent.cuda_control import GpuUuid
-from tests.bench.rows import Row, below
+from tests.bench.rows import Row, against, below, not_measured
 from tests.cuda_lib.conftest import CUDA_LIB, PROGRAMS, make
 from tests.cuda_lib.node import UUIDS, Built, Node, rule
 
 ROUNDS = 9
 CALLS = 1_000_000
-CLIENTS = 10
-ARMINGS = 20
+CLIENTS = 2  # they call all the time: more of them than cores would wait for each other, not for us
+ARMINGS = 100
+LOOKS_EVERY = 0.1  # seconds
+IMPORTS = 25
+MEMORY = "/dev/shm"  # the control file of a node lies below /run, which is memory as well
 
 
 def measure() -> Iterator[Row]:
     make()
     built = Built(CUDA_LIB / "build" / "libscenario_cuda.so", CUDA_LIB / "build" / "stub")
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(dir=MEMORY) as folder:
         node = Node(built, Path(folder), _compiled(folder, "steps", "steps.c", "-pthread"))
         yield from _calls(node, _compiled(folder, "calls", "calls.c", f"-L{built.stub}", "-lcuda"))
         yield _start(node)
+        yield _import(node)
         yield from _arming(node)
         node.end()
 
@@ -73,17 +78,36 @@ def _start(node: Node) -> Row:
     return below("start of a process: more than without", median(ours - other for ours, other in pairs), 0.001)
 
 
+def _import(node: Node) -> Row:
+    """NVIDIA's own bindings, up to the first calls that reach the driver."""
+    clients = CUDA_LIB / "build" / "clients"
+    if not (clients / "cuda" / "bindings").exists():
+        return not_measured("import of cuda-bindings", "make -C cuda_lib clients installs it")
+    code = "from cuda.bindings import driver; driver.cuInit(0); driver.cuDeviceGetCount()"
+
+    def took(preload: str | None) -> float:
+        begun = time.perf_counter()
+        node.run(sys.executable, "-c", code, PYTHONPATH=str(clients), LD_PRELOAD=preload)
+        return time.perf_counter() - begun
+
+    node.arm()
+    took(None)  # whoever is first reads from the disk
+    pairs = [(took(str(node.built.library)), took(None)) for _ in range(IMPORTS)]
+    return against("import of cuda-bindings and first calls, beside without the library", pairs, 1.1)
+
+
 def _arming(node: Node) -> Iterator[Row]:
     """From writing the control file to the first failing call, at the usual 100 ms between two looks."""
     node.arm()
     steps = "init dev:0 " + "pause until:719 pause until:0 " * ARMINGS
     clients = [node.start(steps, SCENARIO_RUNNER_CUDA_POLL_MS=None) for _ in range(CLIENTS)]
     times = []
-    for _ in range(ARMINGS):
+    for number in range(ARMINGS):
         for client in clients:
             client.until_paused()
             client.go_on()
-        time.sleep(0.05)  # so that all of them are calling
+        # They have looked when they felt the last one: arm at every moment between two looks, not always at the same.
+        time.sleep(0.02 + LOOKS_EVERY * number / ARMINGS)
         begun = time.clock_gettime(time.CLOCK_MONOTONIC)
         node.arm(rule("sync"))
         times += [float(client.until_paused().partition("@")[2]) - begun for client in clients]
