@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= auto
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: install demo test e2e fuzz check generate bench gpu-check soak lock clean help
+.PHONY: install demo test e2e fuzz check generate bench bench-scale gpu-check soak lock clean help
 
 install: .venv/installed ## make .venv with everything from the lock
 
@@ -45,6 +45,9 @@ bench: install ## speed, as medians of interleaved pairs
 CLIENTS ?= python3
 gpu-check: install ## the CUDA library on this machine's GPU, with the PyTorch, CuPy, Triton and JAX of CLIENTS=PYTHON
 	$(BIN)/python -m tests.gpu_check --python $(CLIENTS)
+
+bench-scale: install ## a drill in real clusters of 10, 100 and 1,000 nodes: time, memory, API calls; not part of CI; as root
+	$(BIN)/python -m tests.bench.scale
 
 soak: install ## repeat the suite until told to stop
 	n=0; while $(MAKE) --no-print-directory test; do n=$$((n + 1)); echo "passed $$n times in a row"; done

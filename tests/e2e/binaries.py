@@ -73,6 +73,8 @@ KUBERNETES = Family(
     ),
     renamed=((_ETCD, "etcd"),),
 )
+# Nodes that nobody built: only the measurement of scale needs them, so it alone builds it.
+KWOK = Family("kwok", ("sigs.k8s.io/kwok/cmd/kwok",), ("sigs.k8s.io/kwok/pkg/consts.Version=v0.8.0",))
 FAMILIES = (
     KUBERNETES,
     Family(

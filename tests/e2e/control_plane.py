@@ -36,9 +36,13 @@ class ControlPlane:
         self._binaries = binaries
         self.group = Group(place.group).below(CONTROL_PLANE)
 
-    def start(self, program: str) -> None:
-        """Start one of PROGRAMS; what it prints is added to its log."""
-        self._spawn(program, [str(self._binaries[program]), *_arguments(program, self._place)], None)
+    def start(self, program: str, *more: str) -> None:
+        """Start one of PROGRAMS; what it prints is added to its log. Of a flag given twice the one in `more` counts."""
+        self._spawn(program, [str(self._binaries[program]), *_arguments(program, self._place), *more], None)
+
+    def start_beside(self, name: str, command: list[str]) -> None:
+        """Another program in the same network, with a log of its own; it ends with the cluster."""
+        self._spawn(name, command, None)
 
     def open_gate(self) -> None:
         """Let this machine reach the API server, and write the kubeconfig for people; the port is a free one."""
