@@ -57,13 +57,20 @@ class FakeCluster:
     # What the platform and controllers do
 
     def put(self, state: NodeState | PodState | ResourceState) -> None:
+        before: object = None
         if isinstance(state, NodeState):
+            before = self.node_states.get(state.name)
             self.node_states[state.name] = state
         elif isinstance(state, PodState):
+            before = self.pod_states.get((state.namespace, state.name))
             self.pod_states[state.namespace, state.name] = state
         else:
             self.resources[state.name] = state
-        self._tell("state", state)
+        for one in self._open():
+            if _concerns(one.watch, state):
+                one.sink(Seen(one.watch, "state", state))
+            elif _concerns(one.watch, before):  # its labels do not fit any more
+                one.sink(Seen(one.watch, "gone", state))
 
     def remove(self, state: NodeState | PodState) -> None:
         if isinstance(state, NodeState):
@@ -108,11 +115,12 @@ class FakeCluster:
         chosen = (node for node in self.node_states.values() if matches(selector, node.labels))
         return tuple(sorted(chosen, key=lambda node: node.name))
 
-    def pods(self, namespace: str, selector: str = "") -> tuple[PodState, ...]:
+    def pods(self, namespace: str, selector: str = "", *, name: str = "", node: str = "") -> tuple[PodState, ...]:
         self._reach()
         chosen = (
             pod for pod in self.pod_states.values()
             if namespace in ("", pod.namespace) and matches(selector, pod.labels)
+            and name in ("", pod.name) and node in ("", pod.node)
         )  # fmt: skip
         return tuple(sorted(chosen, key=lambda pod: (pod.namespace, pod.name)))
 
@@ -245,9 +253,10 @@ def _key(ref: ObjectRef) -> str:
 
 def _concerns(watch: Watch, state: object) -> bool:
     if isinstance(state, NodeState):
-        return watch.what == "nodes"
+        return watch.what == "nodes" and watch.name in ("", state.name) and matches(watch.selector, state.labels)
     if isinstance(state, PodState):
-        return watch.what == "pods" and watch.namespace in ("", state.namespace)
+        here = watch.what == "pods" and watch.namespace in ("", state.namespace)
+        return here and watch.name in ("", state.name) and matches(watch.selector, state.labels)
     if isinstance(state, EventState):
-        return watch.what == "events"
+        return watch.what == "events" and watch.namespace in ("", state.namespace)
     return isinstance(state, ResourceState) and watch.what.endswith(f"/{state.kind.lower()}s")

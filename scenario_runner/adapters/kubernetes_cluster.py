@@ -1,8 +1,9 @@
 """The Kubernetes API as `core.ports.Cluster`: the questions and edits of the runner, and nothing else of Kubernetes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -10,6 +11,7 @@ import yaml
 from scenario_runner.adapters.kubeconfig import Selection, select
 from scenario_runner.adapters.kubernetes_access import Access
 from scenario_runner.adapters.kubernetes_changes import KubernetesChanges
+from scenario_runner.adapters.kubernetes_lists import pages, selection
 from scenario_runner.adapters.kubernetes_objects import (
     WORKLOAD_KINDS,
     budget_state,
@@ -30,6 +32,7 @@ from scenario_runner.core.states import BudgetState, NodeState, PodState, Servic
 from scenario_runner.errors import TargetRefused
 
 Json = Any
+_ALL: Mapping[str, str] = MappingProxyType({})
 _SILENCE = 90.0  # seconds; servers send a bookmark at least once a minute, so more means that nobody is there
 
 
@@ -102,10 +105,11 @@ class KubernetesCluster:
         return None if raw is None else node_state(raw)
 
     def nodes(self, selector: str = "") -> tuple[NodeState, ...]:
-        return tuple(map(node_state, self._items("/api/v1/nodes", selector)))
+        return tuple(map(node_state, self._items("/api/v1/nodes", selection(selector))))
 
-    def pods(self, namespace: str, selector: str = "") -> tuple[PodState, ...]:
-        return tuple(map(pod_state, self._items(list_path("pods", namespace), selector)))
+    def pods(self, namespace: str, selector: str = "", *, name: str = "", node: str = "") -> tuple[PodState, ...]:
+        query = selection(selector, {"metadata.name": name, "spec.nodeName": node})
+        return tuple(map(pod_state, self._items(list_path("pods", namespace), query)))
 
     def workload(self, kind: str, namespace: str, name: str) -> WorkloadState | None:
         if kind not in WORKLOAD_KINDS:
@@ -166,12 +170,12 @@ class KubernetesCluster:
     def delete(self, ref: ObjectRef) -> None:
         self._changes.delete(ref)
 
-    def _items(self, path: str, selector: str = "") -> list[Json]:
-        answer = self._rest.get(path, {"labelSelector": selector} if selector else None)
-        if answer is None:
-            raise TargetRefused(f"the API server at {self.address} has no {path}", code="NotFound")
-        items: list[Json] = answer["items"]
-        return items
+    def _items(self, path: str, query: Mapping[str, str] = _ALL) -> Iterator[Json]:
+        """One after the other: what is made of them is small, and a cluster may have thousands."""
+        for page in pages(self._rest, path, query):
+            if page is None:
+                raise TargetRefused(f"the API server at {self.address} has no {path}", code="NotFound")
+            yield from page["items"]
 
     def _must(self, path: str) -> Json:
         raw = self._rest.get(path)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from scenario_runner.adapters.kubernetes_errors import Silent
+from scenario_runner.adapters.kubernetes_lists import pages, selection
 from scenario_runner.adapters.kubernetes_objects import list_path, to_state
 from scenario_runner.adapters.kubernetes_rest import KubernetesRest, Lines
 from scenario_runner.core.ports import Seen, Watch
@@ -33,6 +34,7 @@ class KubernetesWatch:
         self._sink = sink
         self._silence = silence
         self._path = list_path(watch.what, watch.namespace)
+        self._query = selection(watch.selector, {"metadata.name": watch.name})
         self._to_state = to_state(watch.what)
         self._known: dict[str, State] = {}  # by uid, as they were last told
         self._version = ""  # "": a list is due
@@ -67,6 +69,7 @@ class KubernetesWatch:
         if not self._version:
             self._list()
         query = {
+            **self._query,
             "watch": "true",
             "resourceVersion": self._version,
             "allowWatchBookmarks": "true",
@@ -106,17 +109,20 @@ class KubernetesWatch:
         self._pause = min(_LATEST, self._pause * 2)
 
     def _list(self) -> None:
-        answer = self._rest.get(self._path, patient=False)  # tries and their pauses are ours
-        if answer is None:
-            raise TargetRefused(f"the API server knows no {self._watch.what}", code="NotFound")
-        kind = str(answer.get("kind", "")).removesuffix("List")
-        listed = {item["metadata"]["uid"]: self._state_of({"kind": kind, **item}) for item in answer["items"]}
+        listed: dict[str, State] = {}
+        version = ""
+        for page in pages(self._rest, self._path, self._query, patient=False):  # tries and their pauses are ours
+            if page is None:
+                raise TargetRefused(f"the API server knows no {self._watch.what}", code="NotFound")
+            kind = str(page.get("kind", "")).removesuffix("List")
+            listed |= {item["metadata"]["uid"]: self._state_of({"kind": kind, **item}) for item in page["items"]}
+            version = page["metadata"]["resourceVersion"]
         for uid in self._known.keys() - listed.keys():
             self._tell("gone", self._known[uid])
         for state in listed.values():
             self._tell("state", state)
         self._known = listed
-        self._version = answer["metadata"]["resourceVersion"]
+        self._version = version
         self._sync()
 
     def _change(self, line: bytes) -> None:

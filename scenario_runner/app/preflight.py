@@ -63,9 +63,10 @@ def _reading(spaces: Iterable[str]) -> Iterator[Permission]:
     yield Permission("list", "pods")  # whom a drain would hit, in every namespace
     yield Permission("list", "poddisruptionbudgets", "policy")
     for verb in ("list", "watch"):
-        yield Permission(verb, "events")
         for plural in ("rebootnodes", "gpuresets"):
             yield Permission(verb, plural, "janitor.dgxc.nvidia.com")
+        for space in dict.fromkeys(("default", *spaces)):  # events about nodes lie in default
+            yield Permission(verb, "events", namespace=space)
     for space in spaces:
         yield Permission("watch", "pods", namespace=space)
         yield Permission("get", "pods/log", namespace=space)

@@ -93,10 +93,16 @@ class Agent(AgentReads, Protocol):
 
 @dataclass(frozen=True)
 class Watch:
-    """What to follow: "nodes", "pods", "events" (`namespace` "": all) or a custom resource "group/version/plural"."""
+    """
+    What to follow: "nodes", "pods", "events" (`namespace` "": all) or a custom resource "group/version/plural".
+
+    `selector` and `name` narrow it, so that what a server sends does not grow with the cluster around it.
+    """
 
     what: str
     namespace: str = ""
+    selector: str = ""  # of labels
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,8 +167,8 @@ class ClusterReads(Protocol):
     def namespaces(self) -> tuple[str, ...]: ...
     def node(self, name: str) -> NodeState | None: ...
     def nodes(self, selector: str = "") -> tuple[NodeState, ...]: ...
-    def pods(self, namespace: str, selector: str = "") -> tuple[PodState, ...]:
-        """Pods of one namespace, or of all for ""."""
+    def pods(self, namespace: str, selector: str = "", *, name: str = "", node: str = "") -> tuple[PodState, ...]:
+        """Pods of one namespace, or of all for ""; of that name, on that node."""
         ...
 
     def workload(self, kind: str, namespace: str, name: str) -> WorkloadState | None: ...

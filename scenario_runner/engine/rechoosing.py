@@ -35,6 +35,7 @@ def choose_again(state: RunState, clock: Clock, workload: str) -> tuple[str, ...
         raise StepBroken(str(exc)) from None
     before = {one.name: one for one in state.plan.resolved}
     state.plan = _with(state.plan, found)
+    state.watches.widen(state.plan, Deadline.after(clock, state.settings.sync))
     return tuple(
         f"{one.name} is {one.chosen} now, it was {before[one.name].chosen}"
         for one in found

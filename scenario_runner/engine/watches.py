@@ -1,4 +1,4 @@
-"""One watch each of nodes, pods, events and remediations for the whole run, turned into observations."""
+"""Watches of a plan's nodes and pods, of events and remediations for the whole run, turned into observations."""
 
 import threading
 from collections.abc import Mapping
@@ -10,10 +10,13 @@ from scenario_runner.core.plan import Plan
 from scenario_runner.core.ports import ClusterReads, Seen, Subscription, Watch
 from scenario_runner.core.selectors import matches
 from scenario_runner.core.states import EventState, NodeState, PodState, ResourceState, State
-from scenario_runner.core.targets import PodTarget, WorkloadTarget
+from scenario_runner.core.targets import PodTarget, WorkloadTarget, node_names
 from scenario_runner.errors import DeadlineExceeded, ScenarioRunnerError, StepBroken
 
 _LONGEST_VALUE = 1024
+_ALL_NODES = Watch("nodes")
+_EACH = 10  # nodes that have a watch each; more of them share one of all nodes
+_OF_NODES = "default"  # the namespace in which events about nodes lie
 
 
 class Watches:
@@ -28,16 +31,34 @@ class Watches:
         self._facts: dict[tuple[str, str], set[str]] = {}
         self._pods: dict[str, PodState] = {}
         self._events: dict[str, int] = {}
+        self._followed: set[Watch] = set()
+        self._nodes: frozenset[str] = frozenset()  # that are followed
+        self._shared: frozenset[str] = frozenset()  # those of them that have no watch of their own
 
     def begin(self, plan: Plan, optional: tuple[Watch, ...], deadline: Deadline) -> None:
-        """Return when the first lists of nodes, pods and events are complete; raise StepBroken when they never are."""
-        namespaces = sorted({plan.namespace, *_namespaces(plan)})
-        needed = [Watch("nodes"), *(Watch("pods", one) for one in namespaces), Watch("events", "")]
-        for watch in (*needed, *optional):
-            self._follow(watch, needed=watch in needed)
+        """Follow what a plan is about; `optional` may not be there. Return and raise as `widen` does."""
+        for watch in optional:
+            self._follow(watch, needed=False)
+        self.widen(plan, deadline)
+
+    def widen(self, plan: Plan, deadline: Deadline) -> None:
+        """
+        Follow what else a plan names by now.
+
+        Return when the first lists are complete; raise StepBroken when they never are.
+        """
+        names = frozenset(node_names(plan.targets.values())) - self._nodes
+        needed = [*_node_watches(names), *_other_watches(plan)]
+        if _ALL_NODES in needed:
+            self._shared |= names
+        self._nodes |= names
+        for watch in needed:
+            if watch not in self._followed:
+                self._followed.add(watch)
+                self._follow(watch, needed=True)
 
         def look() -> Look[None]:
-            missing = [_title(watch) for watch in needed if watch not in self._synced]
+            missing = list(dict.fromkeys(_title(watch) for watch in needed if watch not in self._synced))
             return Look(not missing, ", ".join(missing), None)
 
         try:
@@ -71,6 +92,8 @@ class Watches:
         elif seen.kind == "gap":
             self._log.happened("watch", _title(seen.watch), "gap", seen.detail or "the watch lost its thread")
         elif seen.state is not None:
+            if seen.watch == _ALL_NODES and seen.state.name not in self._shared:
+                return  # what a large cluster does otherwise is nobody's concern here
             self._take_state(seen.state, gone=seen.kind == "gone", initial=seen.initial)
 
     def _take_state(self, state: State, *, gone: bool, initial: bool) -> None:
@@ -110,8 +133,18 @@ class Watches:
         self._facts[subject, name] = set(facts)
 
 
-def _namespaces(plan: Plan) -> set[str]:
-    return {target.namespace for target in plan.targets.values() if isinstance(target, WorkloadTarget | PodTarget)}
+def _node_watches(names: frozenset[str]) -> list[Watch]:
+    return [Watch("nodes", name=one) for one in sorted(names)] if len(names) <= _EACH else [_ALL_NODES]
+
+
+def _other_watches(plan: Plan) -> list[Watch]:
+    """The pods of its targets (where it names none, those of its namespace stand for them), and events."""
+    targets = plan.targets.values()
+    pods = [Watch("pods", one.namespace, selector=one.selector) for one in targets if isinstance(one, WorkloadTarget)]
+    pods += [Watch("pods", one.namespace, name=one.name) for one in targets if isinstance(one, PodTarget)]
+    pods = pods or [Watch("pods", plan.namespace)]
+    spaces = sorted({_OF_NODES, plan.namespace, *(one.namespace for one in pods)})
+    return list(dict.fromkeys([*pods, *(Watch("events", one) for one in spaces)]))
 
 
 def _title(watch: Watch) -> str:

@@ -16,10 +16,9 @@ def consequences(hit: Sequence[Victim], cluster: ClusterReads) -> tuple[str, ...
     lines = [_answer(victim) for victim in hit if victim.xid]
     answered = sorted({one.node.name for one in hit if one.consequences})
     drained = sorted({one.node.name for one in hit if "drain" in one.consequences})
-    pods = [pod for pod in cluster.pods("") if not pod.deleting] if answered else []
     budgets = cluster.budgets() if drained else ()
     for node in answered:
-        there = sorted((pod for pod in pods if pod.node == node), key=_name)
+        there = sorted((pod for pod in cluster.pods("", node=node) if not pod.deleting), key=_name)
         lines.append(f"{node}: pods there: {_names(there)}")
         lines += _budgets(node, there, budgets) if node in drained else ()
     if drained:

@@ -77,12 +77,11 @@ class Lookup:
         return state
 
     def pod(self, namespace: str, name: str) -> PodState:
-        pods = self.cluster.pods(namespace)
-        found = next((pod for pod in pods if pod.name == name), None)
-        if found is None:
-            there = there_is("pods", [pod.name for pod in pods])
+        found = self.cluster.pods(namespace, name=name)
+        if not found:
+            there = there_is("pods", [pod.name for pod in self.cluster.pods(namespace)])
             raise self.miss(f"there is no pod {name} in namespace {namespace}; {there}")
-        return found
+        return found[0]
 
     def pods(self, namespace: str, selector: str, of: str) -> list[PodState]:
         """Pods that have a node and are not on their way out, by name; `of` says what they are pods of."""

@@ -10,6 +10,7 @@ from pydantic import Field
 from scenario_runner.core.clock import Look, wait_until
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.permissions import Permission
+from scenario_runner.core.pod_sightings import pods_of
 from scenario_runner.core.ports import CudaLibrary, Document, Edit
 from scenario_runner.core.rollouts import unfinished
 from scenario_runner.core.states import PodState
@@ -118,7 +119,10 @@ class PatchCuda(Step):
         def look() -> Look[None]:
             document = ctx.cluster.read(document_ref(target))
             lacks = "it is gone" if document is None else unfinished(document)
-            ready = sum(pod.ready and not pod.deleting for pod in ctx.cluster.pods(target.namespace, target.selector))
+            ready = sum(pod.ready for pod in pods_of(ctx.observations, target))
+            if not lacks and ready >= target.replicas:  # the watch may not have told yet that some of them are gone
+                now = ctx.cluster.pods(target.namespace, target.selector)
+                ready = sum(pod.ready and not pod.deleting for pod in now)
             ctx.progress(f"{ready} of {target.replicas} pods of {self.target} ready" + (f", {lacks}" if lacks else ""))
             done = not lacks and ready >= target.replicas
             return Look(done, lacks or f"{ready} of {target.replicas} pods are ready", None)
@@ -132,7 +136,8 @@ class PatchCuda(Step):
 def _machine(ctx: Context, pods: list[PodState]) -> str:
     """What the nodes of the pods are; StepBroken where they differ, as one library fits one kind of machine."""
     names = {pod.node for pod in pods}
-    found = {node.labels.get("kubernetes.io/arch", "amd64") for node in ctx.cluster.nodes() if node.name in names}
+    nodes = filter(None, map(ctx.cluster.node, sorted(names)))
+    found = {node.labels.get("kubernetes.io/arch", "amd64") for node in nodes}
     if len(found) != 1:
         raise StepBroken(f"the pods run on nodes of several kinds ({', '.join(sorted(found))}): one library fits one")
     (arch,) = found

@@ -76,6 +76,15 @@ def test_pods_are_found_by_namespace_and_label(stand):
     assert stand.cluster.pods("kube-system") == ()
 
 
+def test_pods_are_found_by_name_and_by_node(stand):
+    for node in ("gpu-1", "gpu-2"):
+        stand.add_node(node)
+        stand.add_pod(f"web-on-{node}", node, app="web")
+    assert [one.name for one in stand.cluster.pods("", node="gpu-2")] == ["web-on-gpu-2"]
+    assert [one.name for one in stand.cluster.pods("default", name="web-on-gpu-1")] == ["web-on-gpu-1"]
+    assert stand.cluster.pods("default", "app=web", name="web-on-gpu-1", node="gpu-2") == ()
+
+
 def test_disruption_budgets_of_all_namespaces_are_found(stand):
     assert stand.cluster.budgets() == ()
     stand.add_budget()

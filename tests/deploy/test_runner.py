@@ -236,7 +236,8 @@ def test_somebody_outside_may_what_the_runner_asks_for_and_find_the_agents() -> 
     )
     found = {("scenario-runner", "list", "services"), ("scenario-runner", "get", "secrets")}
     may = {(namespace.replace("models-a", "dynamo"), *rest) for namespace, *rest in granted(RUNNER_EVERYTHING)}
-    may = {rule for rule in may if rule[0] != "default"} | {("default", "create", "events")}
+    events = {("default", verb, "events") for verb in ("create", "list", "watch")}
+    may = {rule for rule in may if rule[0] != "default"} | events
     assert without_names(may) == asked("", "prod", target) | found
 
 

@@ -6,8 +6,10 @@ import pytest
 
 from scenario_runner.core.clock import Deadline
 from scenario_runner.core.observations import ObservationLog
+from scenario_runner.core.plan import ResolvedTarget
 from scenario_runner.core.ports import Watch
 from scenario_runner.core.states import Condition, EventState, PodState, ResourceState
+from scenario_runner.core.targets import NodesTarget, NodeTarget
 from scenario_runner.engine.watches import Watches
 from scenario_runner.errors import StepBroken
 from tests.fakes import plan_of
@@ -93,10 +95,60 @@ class TestObservations:
 
         assert [(one.name, one.value) for one in world.log.select("watch", fact="gap")] == [("nodes", "410 Gone")] * 2
 
-    def test_pods_of_another_namespace_are_not_followed(self, world):
-        world.cluster.put(PodState("kube-system", "x", "u"))
+    def test_what_no_target_is_about_is_not_followed(self, world):
+        world.cluster.put(PodState("kube-system", "x", "u", labels={"app": "vllm-decode"}))
+        world.cluster.put(PodState("dynamo", "other", "u", labels={"app": "other"}))
+        world.cluster.change_node("gpu-3", unschedulable=True)
+        world.cluster.event(EventState("elsewhere", "e", "uid-e", "Pod", "x", "Started", ""))
 
-        assert changes(world, "pod") == []
+        assert [changes(world, subject) for subject in ("pod", "node", "event")] == [[], [], []]
+
+    def test_a_pod_that_gets_other_labels_is_gone(self, world):
+        pod = world.cluster.pod_states["dynamo", "vllm-decode-1"]
+        world.cluster.put(replace(pod, labels={"app": "other"}))
+
+        assert changes(world, "pod")[0] == (0.0, "dynamo/vllm-decode-1", "gone", "", "true")
+
+
+def followed(world, plan):
+    """The watches of a plan, but for those of events."""
+    Watches(world.cluster, ObservationLog(world.undo_clock)).begin(plan, (), Deadline.after(world.clock, 5.0))
+    return [one.watch for one in world.cluster.subscriptions if one.watch.what != "events"]
+
+
+def with_nodes(*names):
+    plan, more = plan_of(), NodesTarget(tuple(NodeTarget(name, f"uid-{name}") for name in names))
+    return replace(plan, resolved=(*plan.resolved, ResolvedTarget("more", "", more, "")))
+
+
+def test_each_node_of_a_plan_has_a_watch_and_so_has_each_workload(world):
+    assert followed(world, plan_of()) == [
+        Watch("nodes", name="gpu-1"), Watch("pods", "dynamo", selector="app=vllm-decode"),
+    ]  # fmt: skip
+
+
+def test_many_nodes_share_one_watch_that_tells_of_no_others(world, watches):
+    names = [f"gpu-{number}" for number in range(3, 14)]
+    watches.widen(with_nodes(*names), Deadline.after(world.clock, 5.0))
+    for name in ("gpu-1", "gpu-2", "gpu-3"):
+        world.cluster.change_node(name, unschedulable=True)
+
+    assert [one.watch.name for one in world.cluster.subscriptions if one.watch.what == "nodes"] == ["gpu-1", ""]
+    assert [name for _, name, *_ in changes(world, "node")] == ["gpu-1", "gpu-3"]
+
+
+def test_a_plan_that_names_no_pods_follows_those_of_its_namespace(world):
+    assert followed(world, replace(plan_of(), resolved=())) == [Watch("pods", "dynamo")]
+
+
+def test_a_node_that_a_plan_names_later_is_followed_from_then_on(world, watches):
+    world.cluster.change_node("gpu-2", unschedulable=True)
+    assert world.log.value("node", "gpu-2", "schedulable") == ""
+    watches.widen(with_nodes("gpu-1", "gpu-2"), Deadline.after(world.clock, 5.0))
+    world.cluster.change_node("gpu-2", unschedulable=False)
+
+    assert changes(world, "node") == [(0.0, "gpu-2", "schedulable", "false", "true")]
+    assert [one.watch.name for one in world.cluster.subscriptions if one.watch.what == "nodes"] == ["gpu-1", "gpu-2"]
 
 
 def test_a_workload_finds_its_pods_by_their_labels(world, watches):
@@ -131,5 +183,8 @@ def test_a_list_that_never_comes_is_named(world):
 
     with pytest.raises(StepBroken) as broken:
         Watches(world.cluster, ObservationLog(world.undo_clock)).begin(plan_of(), (), Deadline.after(world.clock, 5.0))
-    assert str(broken.value) == "the API server gave no complete list of: pods in dynamo, events"
+    assert (
+        str(broken.value)
+        == "the API server gave no complete list of: pods in dynamo, events in default, events in dynamo"
+    )
     assert world.time.elapsed == 5.0

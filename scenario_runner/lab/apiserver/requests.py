@@ -73,25 +73,30 @@ class Call:
         return self.body
 
     def deletion(self) -> Deletion:
-        """DeleteOptions from the body, and the same from the query, which wins."""
-        body = self.body if isinstance(self.body, dict) else {}
-        preconditions = body.get("preconditions") or {}
-        grace = body.get("gracePeriodSeconds")
-        if "gracePeriodSeconds" in self.query:
-            grace = self.number("gracePeriodSeconds")
-        policy = self.query.get("propagationPolicy") or body.get("propagationPolicy")
+        """DeleteOptions from the body; only where there is none, from the query."""
+        wanted = self._queried_deletion() if self.body is None else self.object_body()
+        preconditions, dry_run = wanted.get("preconditions") or {}, wanted.get("dryRun") or []
+        policy = wanted.get("propagationPolicy")
         self._require_one_of("propagationPolicy", policy, ("Background", "Foreground", "Orphan"))
-        for word in body.get("dryRun") or []:
+        for word in dry_run:
             self._require_one_of("dryRun", word, ("All",))
-        if body.get("orphanDependents") or self.says("orphanDependents"):
+        if wanted.get("orphanDependents"):
             policy = "Orphan"
         return Deletion(
-            grace,
+            wanted.get("gracePeriodSeconds"),
             preconditions.get("uid"),
             preconditions.get("resourceVersion"),
             policy or "Background",
-            dry_run=self.options.dry_run or "All" in (body.get("dryRun") or []),
+            dry_run="All" in dry_run,
         )
+
+    def _queried_deletion(self) -> Json:
+        grace = {"gracePeriodSeconds": self.number("gracePeriodSeconds")} if "gracePeriodSeconds" in self.query else {}
+        return grace | {
+            "propagationPolicy": self.query.get("propagationPolicy"),
+            "orphanDependents": self.says("orphanDependents"),
+            "dryRun": [self.query["dryRun"]] if self.query.get("dryRun") else [],
+        }
 
 
 async def read_call(request: Request, catalog: Catalog) -> Call:

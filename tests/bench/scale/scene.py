@@ -150,8 +150,9 @@ def _permit(cluster: Cluster, folder: Path) -> None:
     """A user with the permissions of the runner's chart, and a kubeconfig of it."""
     account = {"kind": "ServiceAccount", "name": "pipeline", "namespace": stage.SERVICE}
     cluster.kubectl(f"--namespace={stage.SERVICE}", "create", "serviceaccount", "pipeline")
+    agent = {"tokenSecret": f"{RELEASE}-token", "caSecret": f"{RELEASE}-tls"}
     values = folder / "runner.json"
-    values.write_text(json.dumps({"namespaces": [stage.SERVICE], "outside": [account], "drills": {}}))
+    values.write_text(json.dumps({"namespaces": [stage.SERVICE], "outside": [account], "agent": agent, "drills": {}}))
     cluster.helm("install", NAMESPACE, str(RUNNER_CHART), f"--namespace={NAMESPACE}", f"--values={values}")
     token = cluster.kubectl(f"--namespace={stage.SERVICE}", "create", "token", "pipeline", "--duration=3h").strip()
     content = yaml.safe_load(cluster.kubeconfig.read_text())
