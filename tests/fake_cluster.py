@@ -50,6 +50,8 @@ class FakeCluster:
         self.budget_states: list[BudgetState] = []
         self.resources: dict[str, ResourceState] = {}
         self.subscriptions: list[FakeSubscription] = []
+        self.refusing_pods = ""  # why no pod is admitted
+        self.tried_pods: list[tuple[str, dict[str, Any]]] = []
         self.unreachable = ""
         self.mute: set[str] = set()  # watches that never give their first list
         self.crashing: Callable[[str], Any] = no_crash
@@ -169,6 +171,11 @@ class FakeCluster:
         if known is None:
             return None
         return Document(replace(ref, uid=known["uid"]), str(known["version"]), copy.deepcopy(known["content"]))
+
+    def refuses_pod(self, namespace: str, pod: Mapping[str, Any]) -> str:
+        self._reach()
+        self.tried_pods.append((namespace, copy.deepcopy(dict(pod))))
+        return self.refusing_pods
 
     def edit(self, ref: ObjectRef, resource_version: str, edits: tuple[Edit, ...]) -> Document:
         self._reach()

@@ -66,6 +66,14 @@ class KubernetesChanges:
         path = self._paths.of(ref).rpartition("/")[0]
         return _document(ref, self._rest.send("POST", path, body, _MANAGER))
 
+    def refuses_pod(self, namespace: str, pod: Mapping[str, Any]) -> str:
+        body = {**pod, "apiVersion": "v1", "kind": "Pod"}
+        try:
+            self._rest.send("POST", f"/api/v1/namespaces/{namespace}/pods", body, {**_MANAGER, "dryRun": "All"})
+        except TargetRefused as refusal:
+            return str(refusal)
+        return ""
+
     def delete(self, ref: ObjectRef) -> None:
         options = {"preconditions": {"uid": ref.uid}, "propagationPolicy": "Background"}
         try:

@@ -13,7 +13,6 @@ from scenario_runner.adapters.kubernetes_access import Access
 from scenario_runner.adapters.kubernetes_changes import KubernetesChanges
 from scenario_runner.adapters.kubernetes_lists import pages, selection
 from scenario_runner.adapters.kubernetes_objects import (
-    WORKLOAD_KINDS,
     budget_state,
     list_path,
     node_state,
@@ -30,6 +29,7 @@ from scenario_runner.core.permissions import Permission
 from scenario_runner.core.ports import Document, Edit, ObjectRef, Seen, Subscription, Watch
 from scenario_runner.core.states import BudgetState, NodeState, PodState, ServiceState, WorkloadState
 from scenario_runner.errors import TargetRefused
+from scenario_runner.workloads.kinds import KINDS
 
 Json = Any
 _ALL: Mapping[str, str] = MappingProxyType({})
@@ -112,17 +112,26 @@ class KubernetesCluster:
         return tuple(map(pod_state, self._items(list_path("pods", namespace), query)))
 
     def workload(self, kind: str, namespace: str, name: str) -> WorkloadState | None:
-        if kind not in WORKLOAD_KINDS:
-            raise TargetRefused(f"{kind} is no kind of workload; there are {', '.join(WORKLOAD_KINDS)}", code="BadKind")
-        raw = self._rest.get(f"/apis/apps/v1/namespaces/{namespace}/{WORKLOAD_KINDS[kind]}/{name}")
-        return None if raw is None else workload_state(kind, raw)
+        if kind not in KINDS:
+            raise TargetRefused(f"{kind} is no kind of workload; there are {', '.join(KINDS)}", code="BadKind")
+        version, raw = self._first(kind, namespace, f"/{name}")
+        return None if raw is None else workload_state(kind, version, raw)
 
     def workloads(self, namespace: str) -> tuple[WorkloadState, ...]:
-        return tuple(
-            workload_state(kind, raw)
-            for kind, plural in WORKLOAD_KINDS.items()
-            for raw in self._items(f"/apis/apps/v1/namespaces/{namespace}/{plural}")
-        )
+        found: list[WorkloadState] = []
+        for kind in KINDS:
+            version, raw = self._first(kind, namespace)
+            found += [workload_state(kind, version, one) for one in (raw or {"items": ()})["items"]]
+        return tuple(found)
+
+    def _first(self, kind: str, namespace: str, name: str = "") -> tuple[str, Json | None]:
+        """What there is in the first version of a kind of workload that has it; not every cluster knows every kind."""
+        known = KINDS[kind]
+        for version in known.api_versions:
+            raw = self._rest.get(f"/apis/{version}/namespaces/{namespace}/{known.plural}{name}")
+            if raw is not None:
+                return version, raw
+        return "", None
 
     def service(self, namespace: str, name: str) -> ServiceState | None:
         raw = self._rest.get(f"/api/v1/namespaces/{namespace}/services/{name}")
@@ -142,10 +151,18 @@ class KubernetesCluster:
         return self._rest.text(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query)
 
     def describe(self, kind: str, namespace: str, name: str) -> str:
-        version, known = self._paths.kind(kind)
-        raw = self._must(self._paths.of(ObjectRef(version, known, namespace, name)))
+        raw = self._described(kind, namespace, name)
         raw["metadata"].pop("managedFields", None)
         return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True, width=120)
+
+    def _described(self, kind: str, namespace: str, name: str) -> Json:
+        if kind.lower() not in KINDS:
+            version, known = self._paths.kind(kind)
+            return self._must(self._paths.of(ObjectRef(version, known, namespace, name)))
+        _, raw = self._first(kind.lower(), namespace, f"/{name}")
+        if raw is None:
+            raise TargetRefused(f"there is no {kind}/{name} in namespace {namespace}", code="NotFound")
+        return raw
 
     def follow(self, watch: Watch, sink: Callable[[Seen], None]) -> Subscription:
         subscription = KubernetesWatch(self._rest, watch, sink, self._silence)
@@ -154,6 +171,9 @@ class KubernetesCluster:
 
     def read(self, ref: ObjectRef) -> Document | None:
         return self._changes.read(ref)
+
+    def refuses_pod(self, namespace: str, pod: Mapping[str, Any]) -> str:
+        return self._changes.refuses_pod(namespace, pod)
 
     def edit(self, ref: ObjectRef, resource_version: str, edits: tuple[Edit, ...]) -> Document:
         return self._changes.edit(ref, resource_version, edits)

@@ -14,10 +14,9 @@ from scenario_runner.core.states import (
     State,
     WorkloadState,
 )
+from scenario_runner.workloads.kinds import KINDS
 
 Json = Any
-
-WORKLOAD_KINDS = {"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
 
 
 def node_state(raw: Json) -> NodeState:
@@ -85,12 +84,12 @@ def resource_state(raw: Json) -> ResourceState:
     )
 
 
-def workload_state(kind: str, raw: Json) -> WorkloadState:
-    metadata, spec = raw["metadata"], raw["spec"]
-    wanted = (raw.get("status") or {}).get("desiredNumberScheduled", 0) if kind == "daemonset" else spec.get("replicas")
-    replicas = 1 if wanted is None else int(wanted)
-    selector = selector_text(spec.get("selector") or {})
-    return WorkloadState(kind, metadata["namespace"], metadata["name"], metadata["uid"], replicas, selector)
+def workload_state(kind: str, api_version: str, raw: Json) -> WorkloadState:
+    """`kind` in lower case, as targets have it, read in that version."""
+    metadata, known = raw["metadata"], KINDS[kind]
+    selector = selector_text(known.selector(raw))
+    name, uid = metadata["name"], metadata["uid"]
+    return WorkloadState(kind, metadata["namespace"], name, uid, known.pods(raw), selector, api_version)
 
 
 def service_state(raw: Json) -> ServiceState:

@@ -13,7 +13,7 @@ from scenario_runner.adapters.load_process import LoadProcess
 from scenario_runner.app.backend import Backend
 from scenario_runner.app.claiming import Waiting, claimed, refuse_orphans, scope_of, seat_in
 from scenario_runner.app.consent import Consent
-from scenario_runner.app.preflight import refuse_what_is_not_permitted
+from scenario_runner.app.preflight import refuse_what_is_not_permitted, refuse_what_steps_object_to
 from scenario_runner.app.record import EventFile
 from scenario_runner.core.clock import Bell, Stop, SystemClock
 from scenario_runner.core.events import Event
@@ -54,6 +54,8 @@ def drill(scenario: Scenario, where: Backend, desk: Desk) -> Report:
     chosen = random.SystemRandom().randrange(2**31) if desk.seed is None else desk.seed
     plan = make_plan(scenario, where.cluster, where.agent, seed=chosen)
     refuse_what_is_not_permitted(plan, where)
+    libraries = CudaLibraryFiles()
+    refuse_what_steps_object_to(plan, where, libraries)
     desk.consent.obtain(plan, where)
     run_id = f"{clocks.undo.now().astimezone(UTC):%Y%m%d-%H%M%S}-{plan.scenario}-{secrets.token_hex(2)}"
     run_dir = (desk.report_dir / run_id).absolute()
@@ -66,7 +68,7 @@ def drill(scenario: Scenario, where: Backend, desk: Desk) -> Report:
             stop=stop,
             cluster=where.cluster,
             agent=where.agent,
-            libraries=CudaLibraryFiles(),
+            libraries=libraries,
             loads=LoadProcess(SystemClock(bell), where.entrance),
             journal=held.journal,
             run_dir=run_dir,

@@ -71,9 +71,10 @@ def lint(paths: Iterable[Path], sources: Sources) -> LintResult:
 
 def plan(options: PlanOptions) -> str:
     """The plan of one scenario, as text."""
+    from scenario_runner.adapters.cuda_library import CudaLibraryFiles
     from scenario_runner.app.backend import backend
     from scenario_runner.app.consent import cluster_lines
-    from scenario_runner.app.preflight import refuse_what_is_not_permitted
+    from scenario_runner.app.preflight import refuse_what_is_not_permitted, refuse_what_steps_object_to
     from scenario_runner.format.plan import make_plan
     from scenario_runner.format.plan_text import render
 
@@ -82,6 +83,7 @@ def plan(options: PlanOptions) -> str:
     with backend(options.place) as where:
         made = make_plan(scenario, where.cluster, where.agent, seed=seed)
         refuse_what_is_not_permitted(made, where)
+        refuse_what_steps_object_to(made, where, CudaLibraryFiles())
         return "\n".join([*cluster_lines(where), render(made)])
 
 

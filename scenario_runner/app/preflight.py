@@ -7,8 +7,10 @@ from scenario_runner.app.agents import NAMESPACE, NoAgent
 from scenario_runner.app.backend import Backend
 from scenario_runner.core.permissions import Permission
 from scenario_runner.core.plan import Plan
-from scenario_runner.core.targets import EndpointTarget, PodTarget, WorkloadTarget
+from scenario_runner.core.ports import CudaLibraries
+from scenario_runner.core.targets import EndpointTarget, PodTarget, Target, WorkloadTarget
 from scenario_runner.errors import Refused
+from scenario_runner.workloads.kinds import KINDS
 
 ROLE = "scenario-runner"  # the ClusterRole, and the Role in each namespace, of the Helm chart agent/deploy/runner
 _VERBS = ("get", "list", "create", "update", "delete")
@@ -23,12 +25,31 @@ def refuse_what_is_not_permitted(plan: Plan, where: Backend) -> None:
         raise Refused("\n".join(sentence(one) for one in lacking))
 
 
+def refuse_what_steps_object_to(plan: Plan, where: Backend, libraries: CudaLibraries) -> None:
+    """Raise Refused with a sentence for everything that a step of the plan will not be able to do."""
+    found = [
+        f"step {planned.id}: {text}"
+        for planned in plan.steps
+        if planned.when
+        for text in planned.step.objections(plan.targets, where.cluster, libraries)
+    ]
+    if found:
+        raise Refused("\n".join(found))
+
+
 def needs(plan: Plan, where: Backend) -> tuple[Permission, ...]:
     """Everything that a run of the plan will ask of the API server, each once."""
     spaces = _namespaces(plan)
     return tuple(
         dict.fromkeys(
-            [*_reading(spaces), *_claiming(spaces), *_agents(where), *_requests(plan), *_steps(plan)],
+            [
+                *_reading(spaces),
+                *_custom(plan.targets.values()),
+                *_claiming(spaces),
+                *_agents(where),
+                *_requests(plan),
+                *_steps(plan),
+            ],
         )
     )
 
@@ -73,6 +94,14 @@ def _reading(spaces: Iterable[str]) -> Iterator[Permission]:
         yield Permission("get", "services", namespace=space)
         for plural in ("deployments", "statefulsets", "daemonsets"):
             yield Permission("get", plural, "apps", space)
+
+
+def _custom(targets: Iterable[Target]) -> Iterator[Permission]:
+    """Workloads of kinds that not every cluster knows."""
+    for target in targets:
+        if isinstance(target, WorkloadTarget) and not KINDS[target.kind].built_in:
+            group = target.api_version.partition("/")[0]
+            yield Permission("get", KINDS[target.kind].plural, group, target.namespace)
 
 
 def _claiming(spaces: Iterable[str]) -> Iterator[Permission]:

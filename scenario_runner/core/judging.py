@@ -61,7 +61,7 @@ def window_problems(during: str | None, peers: Mapping[str, Step]) -> list[str]:
     """Sentences about a `during` that no step before can have opened."""
     if during is None or during in _WINDOWS:
         return []
-    faults = [name for name, step in peers.items() if step.role is Role.FAULT]
+    faults = [name for name, step in peers.items() if step.part is Role.FAULT]
     if during in faults:
         return []
     there = ", ".join([*_WINDOWS, *faults])

@@ -188,6 +188,10 @@ class ClusterReads(Protocol):
         """The whole object, whatever its uid."""
         ...
 
+    def refuses_pod(self, namespace: str, pod: Mapping[str, Any]) -> str:
+        """Why the API server would not admit such a pod (metadata and spec), which is not made; "" if it would."""
+        ...
+
     def follow(self, watch: Watch, sink: Callable[[Seen], None]) -> Subscription:
         """Tell `sink` (from a thread of its own) the states of all objects, then each change, until closed."""
         ...

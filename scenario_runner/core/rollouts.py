@@ -60,6 +60,8 @@ def _leader_worker_set(spec: _Json, status: _Json) -> str:
 
 def _graph_deployment(spec: _Json, status: _Json) -> str:
     del spec
+    if (status.get("rollingUpdate") or {}).get("phase") in {"Pending", "InProgress"}:
+        return "its rolling update is in progress"
     ready = _condition(status, "Ready")
     return "" if ready in {"True", ""} else "it is not ready"
 

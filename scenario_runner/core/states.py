@@ -58,6 +58,7 @@ class WorkloadState:
     uid: str
     replicas: int
     selector: str
+    api_version: str = "apps/v1"
 
 
 @dataclass(frozen=True)

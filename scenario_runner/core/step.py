@@ -5,7 +5,7 @@ Both are data first (so that they have a schema, can be planned, journalled and 
 themselves out through the context, never through a client library.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -61,6 +61,7 @@ class Strike:
 
     words: str  # "XID 79"
     xid: int = 0
+    target: str = ""  # the declared target with the victims, where the step calls it something else than `target`
 
 
 class UndoPhase(IntEnum):
@@ -273,6 +274,13 @@ class Step(BaseModel):
         del targets
         return []
 
+    def objections(
+        self, targets: Mapping[str, Target], cluster: ClusterReads, libraries: CudaLibraries
+    ) -> Iterable[str]:
+        """Sentences about why the cluster will not let this step do its work, before the first step; default none."""
+        del targets, cluster, libraries
+        return ()
+
     def replaces(self) -> str | None:
         """The workload target whose pods this step replaces: what was found through them is chosen again then."""
         return None
@@ -280,6 +288,11 @@ class Step(BaseModel):
     def strikes(self) -> Strike | None:
         """What a fault does to the nodes of its `target`, for guards and consequences; None: this is no fault."""
         return None
+
+    @property
+    def part(self) -> Role:
+        """The role of this very step: one that strikes is a fault, whatever its kind is otherwise."""
+        return self.role if self.strikes() is None else Role.FAULT
 
     def title(self) -> str:
         """What people read when the scenario gives no name; the kind and its bare value by default."""

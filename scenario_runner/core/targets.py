@@ -46,6 +46,7 @@ class WorkloadTarget:
     uid: str
     selector: str  # label selector of its pods
     replicas: int
+    api_version: str = "apps/v1"
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ class Stepping:
             step_id=planned.id,
             kind=planned.step.kind(),
             name=planned.name,
-            role=planned.step.role,
+            role=planned.step.part,
             phase=planned.phase,
             status=ended.status,
             summary=ended.finding.summary,

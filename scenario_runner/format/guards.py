@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from scenario_runner.core.outcome import Role
 from scenario_runner.core.plan import Guards, PlannedStep
 from scenario_runner.core.ports import AgentReads, ClusterReads
 from scenario_runner.core.seats import seat_of
@@ -24,11 +23,11 @@ BREAKER = 0.5  # share of nodes with GPUs that are cordoned within 5 minutes at 
 class Victim:
     """One node that a fault step will hit, and which of its GPUs."""
 
-    step: PlannedStep
     what: str  # "XID 79"
     xid: int  # that its kernel log will show; 0: none
     node: NodeTarget
     gpu: str
+    target: str  # the declared one
 
     @property
     def consequences(self) -> tuple[str, ...]:
@@ -38,24 +37,20 @@ class Victim:
 
 def victims(steps: Iterable[PlannedStep], targets: Mapping[str, Target]) -> tuple[Victim, ...]:
     """Every node and GPU that the fault steps hit, in their order."""
-    return tuple(
-        victim
-        for planned in steps
-        if planned.step.role is Role.FAULT and planned.when
-        for victim in _victims_of(planned, targets)
-    )
+    return tuple(victim for planned in steps if planned.when for victim in _victims_of(planned, targets))
 
 
 def _victims_of(planned: PlannedStep, targets: Mapping[str, Target]) -> Iterator[Victim]:
-    target = targets.get(str(getattr(planned.step, "target", "")))
     strike = planned.step.strikes()
     if strike is None:
         return
+    name = strike.target or str(getattr(planned.step, "target", ""))
+    target = targets.get(name)
     if isinstance(target, GpuTarget):
-        yield Victim(planned, strike.words, strike.xid, target.node, str(target.index))
+        yield Victim(strike.words, strike.xid, target.node, str(target.index), name)
     elif isinstance(target, NodeTarget | NodesTarget):
         for node in nodes_of(target):
-            yield Victim(planned, strike.words, strike.xid, node, str(getattr(planned.step, "gpu", 0)))
+            yield Victim(strike.words, strike.xid, node, str(getattr(planned.step, "gpu", 0)), name)
 
 
 def unmet(requires: Sequence[str], cluster: ClusterReads, agent: AgentReads) -> list[str]:

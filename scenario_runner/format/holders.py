@@ -69,7 +69,7 @@ class _Holders:
         node = victim.node.name
         seats = self.agent.gpus(node)
         seat = seat_of(node, seats, victim.gpu)
-        aimed = isinstance(targets.get(str(getattr(victim.step.step, "target", ""))), GpuTarget)
+        aimed = isinstance(targets.get(victim.target), GpuTarget)
         whole_node = not aimed and "drain" in victim.consequences
         if any(self._ours(one) for one in (seats if whole_node else [seat])):
             return ""

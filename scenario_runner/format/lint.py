@@ -60,4 +60,4 @@ def _lint_verdict(scenario: Scenario, findings: Findings) -> None:
 
 
 def _role(entry: StepEntry) -> Role | None:
-    return None if entry.step is None else entry.step.role
+    return None if entry.step is None else entry.step.part

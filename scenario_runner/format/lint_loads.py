@@ -158,7 +158,7 @@ class _Walk:
 
     def _remember(self, entry: StepEntry, step: Step, phase: Phase) -> None:
         name = entry.common.id or ""
-        if step.role is Role.FAULT:
+        if step.part is Role.FAULT:
             fault = name or f"{entry.loc}."
             self._faults[fault] = entry
             for load in self._loads.values():

@@ -72,9 +72,16 @@ class Lookup:
     def workload(self, namespace: str, kind: str, name: str) -> WorkloadState:
         state = self.cluster.workload(kind, namespace, name)
         if state is None:
-            there = [f"{other.kind.lower()}/{other.name}" for other in self.cluster.workloads(namespace)]
-            raise self.miss(f"there is no {kind}/{name} in namespace {namespace}; {there_is('workloads', there)}")
+            raise self.miss(f"there is no {kind}/{name} in namespace {namespace}{self._workloads(namespace)}")
         return state
+
+    def _workloads(self, namespace: str) -> str:
+        """What there is instead; nothing where we may look at what was named only."""
+        try:
+            there = [f"{other.kind.lower()}/{other.name}" for other in self.cluster.workloads(namespace)]
+        except TargetRefused:
+            return ""
+        return f"; {there_is('workloads', there)}"
 
     def pod(self, namespace: str, name: str) -> PodState:
         found = self.cluster.pods(namespace, name=name)

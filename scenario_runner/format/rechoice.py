@@ -101,9 +101,7 @@ class Rechoice:
 
     def _refused(self, plan: Plan, node: NodeTarget, aim: "_Aim") -> str:
         """Why what would be hit then may not be; "" when it may, and the node is the run's."""
-        hit = [
-            one for one in victims(plan.steps, plan.targets) if getattr(one.step.step, "target", "") not in aim.later
-        ]
+        hit = [one for one in victims(plan.steps, plan.targets) if one.target not in aim.later]
         refusals = guard(plan.guards, hit, plan.targets, self.cluster, self.agent, aim.struck)
         if refusals:
             return "; ".join(refusals)

@@ -116,7 +116,9 @@ class _Resolver:
         if isinstance(one, WorkloadDeclared):
             kind, _, name = one.workload.partition("/")
             state = look.workload(one.namespace or self._namespace, kind, name)
-            target = WorkloadTarget(kind, state.namespace, name, state.uid, state.selector, state.replicas)
+            target = WorkloadTarget(
+                kind, state.namespace, name, state.uid, state.selector, state.replicas, state.api_version
+            )
             return Choice(target, f"{state.namespace}/{one.workload}, {state.replicas} pods wanted")
         assert isinstance(one, Endpoint), "every other kind was looked at"
         return Choice(*endpoint(look, one, self._namespace))

@@ -8,8 +8,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from scenario_runner.core.bounds import shown
 from scenario_runner.format.sentences import Loc, Reader, did_you_mean
 from scenario_runner.format.yaml_core import Entries, Tree
+from scenario_runner.workloads.kinds import KINDS
 
-WORKLOAD_KINDS = ("deployment", "statefulset", "daemonset", "leaderworkerset", "dynamographdeployment")
+WORKLOAD_KINDS = tuple(KINDS)
 
 Pick = Literal["first", "only", "random"]
 Name = Annotated[str, Field(min_length=1)]

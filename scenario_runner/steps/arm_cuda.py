@@ -1,20 +1,16 @@
 """Make CUDA calls fail in the pods that use a GPU."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from scenario_runner.core.aiming import strike_each, struck, would_strike
-from scenario_runner.core.faulting import fault_name
-from scenario_runner.core.faults import FAULT_TTL, GpuSeat
+from scenario_runner.core.aiming import strike_each, would_strike
+from scenario_runner.core.arming import CudaFault, arm
 from scenario_runner.core.outcome import Finding, Role
-from scenario_runner.core.ports import Arming
 from scenario_runner.core.quantities import Seconds
 from scenario_runner.core.step import Context, Step, Strike, TargetKinds
 from scenario_runner.core.targets import Target
-from scenario_runner.core.undo.disarm_cuda import DisarmCuda
-from scenario_runner.errors import StepBroken
 from scenario_runner.gpu.profiles import profiles
 
 
@@ -55,53 +51,28 @@ class ArmCuda(Step):
         return self
 
     def run(self, ctx: Context) -> Finding:
-        return strike_each(ctx, self.target, self.gpu, lambda node, seat: self._arm(ctx, node, seat))
+        return strike_each(ctx, self.target, self.gpu, lambda node, seat: arm(ctx, self._fault, node, seat))
 
     def changes(self, targets: Mapping[str, Target]) -> list[str]:
-        return would_strike(targets, self.target, self.gpu, f"{self._words} for processes that use")
+        return would_strike(targets, self.target, self.gpu, f"{self._fault.words} for processes that use")
 
     def strikes(self) -> Strike:
-        return Strike(self._words)
+        return Strike(self._fault.words)
 
     def title(self) -> str:
-        return f"{self._words} on {self.target}"
+        return f"{self._fault.words} on {self.target}"
 
     @property
     def _wanted(self) -> int | str:
         return self.profile if self.profile is not None else self.xid or 0
 
     @property
-    def _profile(self) -> str:
-        return profiles().find(self._wanted).name
-
-    @property
-    def _words(self) -> str:
-        return f"CUDA fault {self._profile}"
-
-    def _arm(self, ctx: Context, node: str, seat: GpuSeat) -> str:
-        """Promise, arm, and say where."""
-        arming = Arming(
-            name=fault_name(ctx.run.run_id, ctx.step_id),
-            node=node,
-            gpu=seat.uuid,
-            run=ctx.run.run_id,
-            profile=self.profile or "",
-            xid=self.xid or 0,
-            override=self._override(),
-            duration=self.duration,
-            ttl=FAULT_TTL,
-            max_lifetime=ctx.plan.worst_case + ctx.plan.undo_budget,
-        )
-        proof = "written" if self.expect == "armed" else "observed"
-        with ctx.changing(DisarmCuda(fault_id=arming.fault_id, node=node, what=self._words)) as act:
-            record = act.agent.arm(arming)
-            cuda = record.cuda or self._profile
-            ctx.run.add_fault(struck(ctx, record, seat, expect=proof, duration=self.duration, cuda=cuda))
-        if record.status != "active":
-            raise StepBroken(f"CUDA fault {record.fault_id} is {record.status}: {record.end_reason or 'not armed'}")
-        ctx.progress(f"{self._words} is armed on {node}")
-        return f"{self._words} is armed for GPU {seat.index} of {node}"
-
-    def _override(self) -> dict[str, Any]:
+    def _fault(self) -> CudaFault:
         fields = ("delay", "probability", "after_calls", "max_hits", "process")
-        return {name: getattr(self, name) for name in fields if getattr(self, name) is not None}
+        return CudaFault(
+            profile=profiles().find(self._wanted).name,
+            xid=self.xid or 0,
+            override={name: getattr(self, name) for name in fields if getattr(self, name) is not None},
+            duration=self.duration,
+            expect="written" if self.expect == "armed" else "observed",
+        )

@@ -1,29 +1,37 @@
 """Put the CUDA library into a workload."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 from zlib import crc32
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from scenario_runner.core.aiming import strike_each, would_strike
+from scenario_runner.core.arming import CudaFault, arm
 from scenario_runner.core.clock import Look, wait_until
+from scenario_runner.core.cuda import counted
+from scenario_runner.core.edits import edited
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.permissions import Permission
 from scenario_runner.core.pod_sightings import pods_of
-from scenario_runner.core.ports import CudaLibrary, Document, Edit
-from scenario_runner.core.rollouts import unfinished
+from scenario_runner.core.ports import ClusterReads, CudaLibraries, Document, Edit
 from scenario_runner.core.states import PodState
-from scenario_runner.core.step import Context, Step, TargetKinds
+from scenario_runner.core.step import Context, Step, Strike, TargetKinds
 from scenario_runner.core.targets import Target, WorkloadTarget
 from scenario_runner.core.undo.delete_created import DeleteCreated
 from scenario_runner.core.undo.revert_edits import RevertEdits
 from scenario_runner.errors import DeadlineExceeded, StepBroken
-from scenario_runner.workloads.cuda import LIBRARY_FILE, carried_config_map, cuda_edits
-from scenario_runner.workloads.pod_templates import document_ref
+from scenario_runner.gpu.profiles import profiles
+from scenario_runner.workloads.cuda import LIBRARY_FILE, carried_config_map, cuda_edits, pin_edits
+from scenario_runner.workloads.kinds import KINDS
+from scenario_runner.workloads.pod_templates import document_ref, pods
+from scenario_runner.workloads.rollout import look_at_rollout, running_pods
 
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}  # of the nodes' label kubernetes.io/arch
 _LARGEST = 1024 * 1024 - 4096  # bytes that an object may have, less what surrounds the library
+_HOSTNAME = "kubernetes.io/hostname"
 
 
 class PatchCuda(Step):
@@ -31,7 +39,10 @@ class PatchCuda(Step):
     Roll a workload out with the library that can make CUDA calls fail; it does nothing until `arm_cuda`.
 
     Adds a ConfigMap with the library, mounts, and LD_PRELOAD (merged with what is there), waits for the rollout and
-    for ready pods, and takes all of it back at the end. Do it before the baseline: our own rollout is over by then.
+    for ready pods, and takes all of it back at the end. Do it before the baseline: our own rollout is over by then,
+    and victims that were found through these pods are chosen again where they moved. `armed: true` arms as soon as
+    the new pods are ready, like an `arm_cuda` with the same `victim`, `xid` or `profile`, and waits until a process
+    has run into the fault.
     """
 
     role: ClassVar[Role] = Role.ACTION
@@ -43,102 +54,201 @@ class PatchCuda(Step):
 
     target: Annotated[str, TargetKinds(("workload",))] = Field(description="The workload that gets the library.")
     containers: tuple[str, ...] = Field((), description="Names of the containers; all of them if left out.")
+    pin: bool = Field(
+        default=False, description="Keep the new pods on the nodes where the pods are now; taken back with the rest."
+    )
+    armed: bool = Field(default=False, description="Arm a fault as soon as the new pods are ready.")
+    victim: Annotated[str, TargetKinds(("gpu", "node", "nodes"))] | None = Field(
+        None, description="With `armed`: the GPU or node(s) that fail."
+    )
+    xid: int | None = Field(None, ge=1, le=999, description="With `armed`: fail as after this XID.")
+    profile: str | None = Field(None, description="With `armed`: fail as this row of the table of CUDA profiles says.")
+
+    @model_validator(mode="after")
+    def _is_armed_or_not(self) -> "PatchCuda":
+        given = [name for name in ("victim", "xid", "profile") if getattr(self, name) is not None]
+        if not self.armed and given:
+            raise ValueError(f"{given[0]} is for `armed: true`; without it the library does nothing until `arm_cuda`")
+        if self.armed and (self.victim is None or (self.xid is None) == (self.profile is None)):
+            raise ValueError("armed needs a victim, and either xid or profile")
+        if self.armed:
+            profiles().find(self._wanted)
+        return self
 
     def run(self, ctx: Context) -> Finding:
-        target = ctx.target(self.target)
-        assert isinstance(target, WorkloadTarget)
-        document = ctx.cluster.read(document_ref(target))
-        if document is None or document.ref.uid != target.uid:
-            raise StepBroken(f"{target.kind}/{target.name} is no longer the one that was planned; nothing was changed")
-        pods = self._pods(ctx, target)
-        library = ctx.libraries.library(_machine(ctx, pods))
-        name = carried_config_map(document) or DeleteCreated.name_for(ctx.run.run_id, self._purpose(target))
-        edits = cuda_edits(document, name, self.containers)
-        if not edits:
-            return Finding(f"{target.kind}/{target.name} carries the library already")
-        began = ctx.clock.monotonic()
-        if not carried_config_map(document):
-            self._create(ctx, target, name, library)
-        self._edit(ctx, document, edits)
-        ctx.run.rolled_out(self.target)
-        self._wait(ctx, target)
-        moved = ctx.choose_again(self.target)
-        carries = f"{target.kind}/{target.name} carries the library; {target.replicas} pods are ready"
-        return Finding(
-            "; ".join((carries, *moved)),
-            {"seconds": ctx.clock.monotonic() - began},
-        )
+        target = self._workload(ctx.plan.targets)
+        made = self._prepare(target, ctx.cluster, ctx.libraries, ctx.run.run_id)
+        if not made.edits:
+            told, began = [f"{target.kind}/{target.name} carries the library already"], None
+        else:
+            began = ctx.clock.monotonic()
+            told = [self._roll_out(ctx, target, made), *ctx.choose_again(self.target)]
+        if self.armed:
+            told += [self._arm(ctx), self._first_hit(ctx)]
+        return Finding("; ".join(told), {} if began is None else {"seconds": ctx.clock.monotonic() - began})
+
+    def objections(
+        self, targets: Mapping[str, Target], cluster: ClusterReads, libraries: CudaLibraries
+    ) -> Iterator[str]:
+        try:
+            self._prepare(self._workload(targets), cluster, libraries, "")
+        except StepBroken as exc:
+            yield str(exc)
 
     def replaces(self) -> str | None:
         return self.target
 
+    def strikes(self) -> Strike | None:
+        return Strike(self._fault.words, target=self.victim or "") if self.armed else None
+
     def changes(self, targets: Mapping[str, Target]) -> list[str]:
-        target = targets[self.target]
-        assert isinstance(target, WorkloadTarget)
+        target = self._workload(targets)
+        pinned = ", kept on its nodes," if self.pin else ""
         what = f"{target.namespace}/{target.kind}/{target.name}"
-        return [f"{what}: a rollout with the CUDA library in a ConfigMap, and one back at the end"]
+        said = [f"{what}: a rollout{pinned} with the CUDA library in a ConfigMap, and one back at the end"]
+        if self.armed and self.victim:
+            said += would_strike(targets, self.victim, 0, f"{self._fault.words} for processes that use")
+        return said
 
     def needs(self, targets: Mapping[str, Target]) -> list[Permission]:
-        target = targets[self.target]
-        assert isinstance(target, WorkloadTarget)
-        group = document_ref(target).api_version.rpartition("/")[0]
+        target = self._workload(targets)
+        group = target.api_version.rpartition("/")[0]
         return [
-            *(Permission(verb, f"{target.kind}s", group, target.namespace) for verb in ("get", "patch")),
+            *(Permission(verb, KINDS[target.kind].plural, group, target.namespace) for verb in ("get", "patch")),
             *(Permission(verb, "configmaps", "", target.namespace) for verb in ("get", "create", "delete")),
+            Permission("create", "pods", "", target.namespace),  # only ever asked whether it would be admitted
         ]
 
-    def _pods(self, ctx: Context, target: WorkloadTarget) -> list[PodState]:
-        pods = [pod for pod in ctx.cluster.pods(target.namespace, target.selector) if pod.node and not pod.deleting]
-        if not pods:
-            raise StepBroken(f"{target.kind}/{target.name} has no pod on any node; nothing was changed")
-        return pods
+    @property
+    def _wanted(self) -> int | str:
+        return self.profile if self.profile is not None else self.xid or 0
 
-    def _purpose(self, target: WorkloadTarget) -> str:
-        return f"cuda-{crc32(f'{target.kind}/{target.name}'.encode()):08x}"
+    @property
+    def _fault(self) -> CudaFault:
+        return CudaFault(profiles().find(self._wanted).name, self.xid or 0)
 
-    def _create(self, ctx: Context, target: WorkloadTarget, name: str, library: CudaLibrary) -> None:
-        content: dict[str, Any] = {
-            "binaryData": {LIBRARY_FILE: base64.b64encode(library.content).decode()},
-            "immutable": True,
-        }
-        size = len(content["binaryData"][LIBRARY_FILE])
-        if size > _LARGEST:
-            raise StepBroken(
-                f"the CUDA library has {size} bytes as text, a ConfigMap holds {_LARGEST} at most: build it stripped"
-            )
-        undo = DeleteCreated(api_version="v1", kind="ConfigMap", namespace=target.namespace, name=name)
-        with ctx.changing(undo) as act:
-            undo.make(act, content)
+    def _workload(self, targets: Mapping[str, Target]) -> WorkloadTarget:
+        target = targets[self.target]
+        assert isinstance(target, WorkloadTarget)
+        return target
 
-    def _edit(self, ctx: Context, document: Document, edits: list[Edit]) -> None:
-        undo = RevertEdits.of(document, edits)
+    def _prepare(
+        self, target: WorkloadTarget, cluster: ClusterReads, libraries: CudaLibraries, run_id: str
+    ) -> "_Prepared":
+        """Everything that can be found out beforehand; StepBroken with a sentence, and nothing was changed."""
+        what = f"{target.kind}/{target.name}"
+        document = cluster.read(document_ref(target))
+        if document is None or document.ref.uid != target.uid:
+            raise StepBroken(f"{what} is no longer the one that was planned; nothing was changed")
+        if target.replicas == 0:
+            raise StepBroken(f"{what} has zero replicas: nobody would load the library; scale it up first")
+        there = running_pods(cluster, target)
+        if not there:
+            raise StepBroken(f"{what} has no pod on any node; nothing was changed")
+        carried = carried_config_map(document)
+        name = carried or DeleteCreated.name_for(run_id, f"cuda-{crc32(what.encode()):08x}")
+        edits = cuda_edits(document, name, self.containers)
+        if edits and self.pin:
+            edits += pin_edits(document, _hosts(cluster, there))
+        content = {} if carried or not edits else _config_map(libraries, _machine(cluster, there))
+        if edits:
+            _must_be_admitted(cluster, target, document, edits)
+        return _Prepared(document, tuple(edits), name, content, tuple(there))
+
+    def _roll_out(self, ctx: Context, target: WorkloadTarget, made: "_Prepared") -> str:
+        if made.content:
+            created = DeleteCreated(api_version="v1", kind="ConfigMap", namespace=target.namespace, name=made.name)
+            with ctx.changing(created) as act:
+                created.make(act, made.content)
+        undo = RevertEdits.of(made.document, made.edits)
         with ctx.changing(undo) as act:
             undo.make(act)
+        ctx.run.rolled_out(self.target)
+        self._wait(ctx, target, made.pods)
+        return f"{target.kind}/{target.name} carries the library; {target.replicas} pods are ready"
 
-    def _wait(self, ctx: Context, target: WorkloadTarget) -> None:
+    def _wait(self, ctx: Context, target: WorkloadTarget, before: Sequence[PodState]) -> None:
         def look() -> Look[None]:
-            document = ctx.cluster.read(document_ref(target))
-            lacks = "it is gone" if document is None else unfinished(document)
-            ready = sum(pod.ready for pod in pods_of(ctx.observations, target))
-            if not lacks and ready >= target.replicas:  # the watch may not have told yet that some of them are gone
-                now = ctx.cluster.pods(target.namespace, target.selector)
-                ready = sum(pod.ready and not pod.deleting for pod in now)
-            ctx.progress(f"{ready} of {target.replicas} pods of {self.target} ready" + (f", {lacks}" if lacks else ""))
-            done = not lacks and ready >= target.replicas
-            return Look(done, lacks or f"{ready} of {target.replicas} pods are ready", None)
+            seen = sum(pod.ready for pod in pods_of(ctx.observations, target))
+            found = look_at_rollout(ctx.cluster, target, before, seen)
+            ctx.progress(f"rollout of {self.target}: {found.seen}")
+            return found
 
         try:
             wait_until(f"rollout of {target.kind}/{target.name}", look, ctx.deadline, every=0.5)
         except DeadlineExceeded as exc:
             raise StepBroken(f"{exc}; is there a free GPU for the pod that comes before an old one goes?") from None
 
+    def _arm(self, ctx: Context) -> str:
+        assert self.victim is not None
+        return strike_each(ctx, self.victim, 0, lambda node, seat: arm(ctx, self._fault, node, seat)).summary
 
-def _machine(ctx: Context, pods: list[PodState]) -> str:
+    def _first_hit(self, ctx: Context) -> str:
+        """Wait until a process of a pod has run into each fault that was just armed."""
+        ours = [fault for fault in ctx.run.faults if fault.step_id == ctx.step_id]
+
+        def look() -> Look[str]:
+            found = [hit for fault in ours for hit in counted(ctx.run.hits(fault.fault_id).processes)]
+            missing = [one.node for one in ours if not counted(ctx.run.hits(one.fault_id).processes)]
+            seen = f"no process of a pod on {', '.join(missing)} ran into it"
+            first = min(found, key=lambda hit: hit.first, default=None)
+            return Look(done=not missing, seen=seen, value=f"first hit: {first.pod}, {first.function}" if first else "")
+
+        try:
+            return wait_until(f"{self._fault.words} is armed", look, ctx.deadline, every=0.25)
+        except DeadlineExceeded as exc:
+            raise StepBroken(f"{exc}: does it use that GPU?") from None
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What will be changed; no edits: it carries the library already. `content` is empty where its ConfigMap exists."""
+
+    document: Document
+    edits: tuple[Edit, ...]
+    name: str
+    content: Mapping[str, Any]
+    pods: tuple[PodState, ...]
+
+
+def _config_map(libraries: CudaLibraries, machine: str) -> dict[str, Any]:
+    text = base64.b64encode(libraries.library(machine).content).decode()
+    if len(text) > _LARGEST:
+        raise StepBroken(
+            f"the CUDA library has {len(text)} bytes as text, a ConfigMap holds {_LARGEST} at most: build it stripped"
+        )
+    return {"binaryData": {LIBRARY_FILE: text}, "immutable": True}
+
+
+def _must_be_admitted(cluster: ClusterReads, target: WorkloadTarget, document: Document, edits: Sequence[Edit]) -> None:
+    """Workloads are admitted with a warning where their pods will not be: what is tried is a pod."""
+    patched = Document(document.ref, document.resource_version, edited(document.content, edits))
+    for pod in pods(patched):
+        name = f"{target.name}-scenario-runner"
+        refused = cluster.refuses_pod(target.namespace, {**pod, "metadata": {**pod["metadata"], "name": name}})
+        if "violates PodSecurity" in refused:
+            raise StepBroken(
+                f"pods of {target.kind}/{target.name} with the CUDA library would not be admitted, as it reaches the"
+                f" node's control file by hostPath: label namespace {target.namespace}"
+                f" pod-security.kubernetes.io/enforce=privileged, or drill elsewhere; {refused}"
+            )
+        if refused:
+            raise StepBroken(
+                f"pods of {target.kind}/{target.name} with the CUDA library would not be admitted: {refused}"
+            )
+
+
+def _machine(cluster: ClusterReads, there: Sequence[PodState]) -> str:
     """What the nodes of the pods are; StepBroken where they differ, as one library fits one kind of machine."""
-    names = {pod.node for pod in pods}
-    nodes = filter(None, map(ctx.cluster.node, sorted(names)))
+    names = {pod.node for pod in there}
+    nodes = filter(None, map(cluster.node, sorted(names)))
     found = {node.labels.get("kubernetes.io/arch", "amd64") for node in nodes}
     if len(found) != 1:
         raise StepBroken(f"the pods run on nodes of several kinds ({', '.join(sorted(found))}): one library fits one")
     (arch,) = found
     return _MACHINES.get(arch, arch)
+
+
+def _hosts(cluster: ClusterReads, there: Sequence[PodState]) -> list[str]:
+    names = {pod.node for pod in there}
+    return sorted({node.labels.get(_HOSTNAME, node.name) for node in filter(None, map(cluster.node, sorted(names)))})

@@ -1,1 +1,1 @@
-"""Where the pod templates of each kind of workload are, and how the CUDA library gets into them. Pure functions."""
+"""What there is to know about each kind of workload, and how the CUDA library gets into their pod templates."""

@@ -31,6 +31,19 @@ def cuda_edits(document: Document, config_map: str, containers: Sequence[str]) -
     return [edit for edit in edits if edit.was != edit.became]
 
 
+def pin_edits(document: Document, hosts: Sequence[str]) -> list[Edit]:
+    """What has to change so that pods run only on these nodes (values of kubernetes.io/hostname), as well as before."""
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": sorted(hosts)}
+    edits = []
+    for template in pod_templates(document):
+        path = (*template.spec, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
+        was = leaf(document.content, path)
+        terms = (was or {}).get("nodeSelectorTerms") or [{}]  # one of them has to hold, and in it all expressions
+        pinned = [{**term, "matchExpressions": [*(term.get("matchExpressions") or ()), here]} for term in terms]
+        edits.append(Edit(path, was, {"nodeSelectorTerms": pinned}))
+    return edits
+
+
 def carried_config_map(document: Document) -> str:
     """The ConfigMap from which the workload loads the library already; "" when it does not."""
     for template in pod_templates(document):

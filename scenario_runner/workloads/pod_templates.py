@@ -1,4 +1,4 @@
-"""The table of workloads: where each kind keeps its pod templates."""
+"""Where each kind of workload keeps its pod templates."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from scenario_runner.core.edits import leaf
 from scenario_runner.core.ports import Document, ObjectRef
 from scenario_runner.core.targets import WorkloadTarget
 from scenario_runner.errors import StepBroken
+from scenario_runner.workloads.kinds import KINDS
 
 Path = tuple[str, ...]
 _Json = Mapping[str, Any]
@@ -22,28 +23,35 @@ class PodTemplate:
     containers: Mapping[str, Path]
 
 
-@dataclass(frozen=True)
-class Kind:
-    """One kind of workload, in the version that is read."""
-
-    api_version: str
-    kind: str
-    templates: Callable[[_Json], Iterator[PodTemplate]]
-
-
 def document_ref(target: WorkloadTarget) -> ObjectRef:
     """The object behind a workload target."""
-    kind = _KINDS[target.kind]
-    return ObjectRef(kind.api_version, kind.kind, target.namespace, target.name, target.uid)
+    return ObjectRef(target.api_version, KINDS[target.kind].kind, target.namespace, target.name, target.uid)
 
 
 def pod_templates(document: Document) -> tuple[PodTemplate, ...]:
     """Every pod template of a workload; StepBroken for a kind that has none, or one without containers."""
-    kind = _KINDS.get(document.ref.kind.lower())
-    found = () if kind is None else tuple(kind.templates(document.content))
+    templates = _TEMPLATES.get(document.ref.kind)
+    found = () if templates is None else tuple(templates(document.content))
     if not any(one.containers for one in found):
         raise StepBroken(f"{document.ref.kind} {document.ref.name} has no pod template with a container")
     return found
+
+
+def pods(document: Document) -> Iterator[dict[str, Any]]:
+    """
+    A pod (metadata and spec) as each template asks for it, for an API server that shall say whether it would admit it.
+
+    What an operator adds to a template that is only a part of a pod lacks in it; such a container gets some image.
+    """
+    for template in pod_templates(document):
+        spec = dict(leaf(document.content, template.spec) or {})
+        main = spec.pop("mainContainer", None)
+        added = [] if main is None else [{"name": "main", "image": "scenario-runner/unknown", **main}]
+        spec["containers"] = [*added, *(spec.get("containers") or ())]
+        if spec["containers"]:
+            about = leaf(document.content, (*template.spec[:-1], "metadata")) or {}
+            kept = {key: dict(about[key]) for key in ("labels", "annotations") if about.get(key)}
+            yield {"metadata": kept, "spec": spec}
 
 
 def _listed(content: _Json, spec: Path) -> PodTemplate:
@@ -74,12 +82,12 @@ def _graph_deployment(content: _Json) -> Iterator[PodTemplate]:
         yield PodTemplate(spec, {"main": (*spec, "mainContainer"), **extra})
 
 
-_KINDS: Mapping[str, Kind] = MappingProxyType(
+_TEMPLATES: Mapping[str, Callable[[_Json], Iterator[PodTemplate]]] = MappingProxyType(
     {
-        "deployment": Kind("apps/v1", "Deployment", _apps),
-        "statefulset": Kind("apps/v1", "StatefulSet", _apps),
-        "daemonset": Kind("apps/v1", "DaemonSet", _apps),
-        "leaderworkerset": Kind("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", _leader_worker_set),
-        "dynamographdeployment": Kind("nvidia.com/v1alpha1", "DynamoGraphDeployment", _graph_deployment),
+        "Deployment": _apps,
+        "StatefulSet": _apps,
+        "DaemonSet": _apps,
+        "LeaderWorkerSet": _leader_worker_set,
+        "DynamoGraphDeployment": _graph_deployment,
     }
 )

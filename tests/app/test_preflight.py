@@ -2,22 +2,27 @@
 
 from contextlib import closing
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from scenario_runner.adapters.kubernetes_cluster import KubernetesCluster
 from scenario_runner.app.backend import Address, Backend
-from scenario_runner.app.preflight import needs, refuse_what_is_not_permitted
+from scenario_runner.app.preflight import needs, refuse_what_is_not_permitted, refuse_what_steps_object_to
 from scenario_runner.core.permissions import Permission
+from scenario_runner.core.plan import ResolvedTarget
+from scenario_runner.core.targets import WorkloadTarget
 from scenario_runner.errors import Refused
 from scenario_runner.format.loader import load
 from scenario_runner.format.plan import make_plan
 from scenario_runner.format.variables import VariableSources
 from scenario_runner.steps import STEPS
+from scenario_runner.steps.patch_cuda import PatchCuda
 from tests.app.small_api import SmallApi
 from tests.contract.clusters import write_kubeconfig
 from tests.contract.servers import serving
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, plan_of, planned
 from tests.format.cluster import small_cluster
 
 DRILL = """
@@ -129,3 +134,22 @@ def test_a_lab_forbids_nothing(drill):
 )
 def test_a_permission_is_told_in_the_words_of_roles(permission, words):
     assert permission.words == words
+
+
+def test_what_steps_object_to_is_told_before_anything_is_touched(world):
+    """A lab has no permissions, but its workloads may be unfit as well."""
+    fit, unfit = PatchCuda(target="worker"), PatchCuda(target="worker", containers=("vllm",))
+    where: Any = SimpleNamespace(cluster=world.cluster)
+    refuse_what_steps_object_to(plan_of(fit), where, world)
+    with pytest.raises(Refused) as refused:
+        refuse_what_steps_object_to(plan_of(fit, planned(unfit, "library")), where, world)
+    assert str(refused.value) == "step library: Deployment vllm-decode has no container vllm; it has main"
+    refuse_what_steps_object_to(plan_of(planned(unfit, "library", when=False)), where, world)
+
+
+def test_workloads_of_other_kinds_are_asked_for_where_a_target_is_one():
+    group = WorkloadTarget("dynamographdeployment", "dynamo", "w", "uid", "a=b", 1, "nvidia.com/v1beta1")
+    plan = plan_of(PatchCuda(target="graph"), resolved=(ResolvedTarget("graph", "graph", group, "graph"),))
+    where: Any = SimpleNamespace(address=Address("", context="prod", agent_url="http://agents"), agent=None)
+    asked = [one.words for one in needs(plan, where) if one.group == "nvidia.com"]
+    assert asked == [f"{verb} dynamographdeployments.nvidia.com in namespace dynamo" for verb in ("get", "patch")]

@@ -163,8 +163,8 @@ def test_the_ports_of_a_service_are_found_by_name_and_by_number():
 
 def test_a_workload_wants_as_many_pods_as_it_says_or_one():
     raw = {"metadata": {"namespace": "d", "name": "w", "uid": "u"}, "spec": {"selector": {"matchLabels": {"a": "b"}}}}
-    assert workload_state("deployment", raw) == WorkloadState("deployment", "d", "w", "u", 1, "a=b")
-    assert workload_state("daemonset", {**raw, "status": {"desiredNumberScheduled": 4}}).replicas == 4
+    assert workload_state("deployment", "apps/v1", raw) == WorkloadState("deployment", "d", "w", "u", 1, "a=b")
+    assert workload_state("daemonset", "apps/v1", {**raw, "status": {"desiredNumberScheduled": 4}}).replicas == 4
 
 
 def test_a_disruption_budget_covers_all_of_its_namespace_or_nothing_or_what_it_selects():

@@ -19,6 +19,7 @@ from scenario_runner.core.step import Step
 from scenario_runner.core.targets import ChatPrompt, EndpointTarget, WorkloadTarget
 from scenario_runner.steps import STEPS
 from scenario_runner.steps.patch_cuda import PatchCuda
+from scenario_runner.workloads.kinds import KINDS
 from tests.deploy.charts import ROOT, RUNNER_CHART
 from tests.deploy.documents import (
     AGENT_DEFAULTS,
@@ -164,7 +165,8 @@ def test_nothing_is_changed_but_claims_events_and_what_carries_the_cuda_library(
     changing = {rule for rule in granted(documents) if rule[1] not in {"get", "list", "watch"}}
     kinds = {resource for _, _, resource in changing}
     workloads = {"deployments.apps", "statefulsets.apps", "daemonsets.apps"}
-    assert kinds - {"services/proxy"} == {"leases.coordination.k8s.io", "configmaps", "events", *workloads}
+    workloads |= {"leaderworkersets.leaderworkerset.x-k8s.io", "dynamographdeployments.nvidia.com"}
+    assert kinds - {"services/proxy"} == {"leases.coordination.k8s.io", "configmaps", "events", "pods", *workloads}
     assert {verb for _, verb, resource in changing if resource in workloads} == {"patch"}
     assert {namespace for namespace, _, resource in changing if resource != "events"} <= {
         "scenario-runner", "dynamo", "models-a", "default"
@@ -208,9 +210,11 @@ def test_the_charts_version_is_the_runners() -> None:
 
 def asked(agent_url: str, context: str, target: EndpointTarget) -> set[Rule]:
     """What the runner asks the API server whether it may, before a drill in the namespace `dynamo`."""
-    kinds = ("deployment", "statefulset", "daemonset")
-    workloads = {kind: WorkloadTarget(kind, "dynamo", "w", "uid", "app=w", 1) for kind in kinds}
-    steps = [SimpleNamespace(step=PatchCuda(target=kind), when=True) for kind in kinds]
+    workloads = {
+        word: WorkloadTarget(word, "dynamo", "w", "uid", "app=w", 1, kind.api_versions[0])
+        for word, kind in KINDS.items()
+    }
+    steps = [SimpleNamespace(step=PatchCuda(target=word), when=True) for word in KINDS]
     plan: Any = SimpleNamespace(namespace="dynamo", targets={"web": target, **workloads}, steps=steps)
     address = Address("", context=context, agent_url=agent_url)
     where: Any = SimpleNamespace(address=address, agent=None)

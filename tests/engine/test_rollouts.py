@@ -37,6 +37,8 @@ BY_HAND = {"updateStrategy": {"type": "OnDelete"}, "replicas": 2}
         ("LeaderWorkerSet", {"replicas": 2}, {"updatedReplicas": 2}, ""),
         ("DynamoGraphDeployment", {}, {"conditions": [{"type": "Ready", "status": "False"}]}, "it is not ready"),
         ("DynamoGraphDeployment", {}, {"conditions": [{"type": "Ready", "status": "True"}]}, ""),
+        ("DynamoGraphDeployment", {}, {"rollingUpdate": {"phase": "InProgress"}}, "its rolling update is in progress"),
+        ("DynamoGraphDeployment", {}, {"rollingUpdate": {"phase": "Completed"}}, ""),
         ("Deployment", {"replicas": 2}, {}, ""),
         ("ConfigMap", {}, {"observedGeneration": 1}, ""),
     ],

@@ -4,12 +4,15 @@ import copy
 from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 
 from scenario_runner.core.edits import leaf
 from scenario_runner.core.plan import Guards, ResolvedTarget, Through
 from scenario_runner.core.ports import CudaLibrary
+from scenario_runner.format.guards import victims
 from tests.fake_world import TARGETS
-from tests.fakes import GPUS
+from tests.fakes import GPUS, planned
+from tests.steps.entry import step_of
 from tests.steps.running import carry_out, last, outcome
 
 MAIN = ("spec", "template", "spec", "containers", "name=main")
@@ -170,6 +173,170 @@ def test_what_the_rollout_back_moved_is_chosen_again_too(world):
         "; place is gpu-2, runs vllm-decode-2 now, it was gpu-1, runs vllm-decode-1"
     )
     assert [one.node for one in report.faults] == ["gpu-2"]
+
+
+def test_a_pin_keeps_the_pods_where_they_are_and_is_taken_back(world):
+    before, seen = world.snapshot(), during(world)
+    node = world.cluster.nodes()[0]
+    world.cluster.put(replace(node, labels={**node.labels, "kubernetes.io/hostname": "host-1"}))
+    carry_out(world, "- patch_cuda: {target: worker, pin: true}\n- pause: 5s")
+    affinity = seen["Deployment/dynamo/vllm-decode"]["content"]["spec"]["template"]["spec"]["affinity"]
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["gpu-2", "gpu-3", "host-1"]}
+    assert affinity == {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}
+        }
+    }
+    assert world.snapshot() == before
+
+
+def test_a_pod_with_the_library_is_tried_before_anything_changes(world):
+    carry_out(world, PATCH)
+    ((namespace, pod),) = world.cluster.tried_pods
+    assert (namespace, pod["metadata"]["name"]) == ("dynamo", "vllm-decode-scenario-runner")
+    assert [one["name"] for one in pod["spec"]["volumes"]] == ["scenario-runner-library", "scenario-runner-cuda"]
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        (
+            'the API server does not allow POST: pods "w" is forbidden: violates PodSecurity "baseline:latest": '
+            'hostPath volumes (volume "scenario-runner-cuda")',
+            "pods of deployment/vllm-decode with the CUDA library would not be admitted, as it reaches the node's "
+            "control file by hostPath: label namespace dynamo pod-security.kubernetes.io/enforce=privileged, or drill "
+            'elsewhere; the API server does not allow POST: pods "w" is forbidden: violates PodSecurity '
+            '"baseline:latest": hostPath volumes (volume "scenario-runner-cuda")',
+        ),
+        (
+            "the API server refuses POST: exceeded quota",
+            "pods of deployment/vllm-decode with the CUDA library would not be admitted: "
+            "the API server refuses POST: exceeded quota",
+        ),
+    ],
+    ids=["PodSecurity", "anything else"],
+)
+def test_a_namespace_that_would_not_admit_the_pods_is_refused_before_anything_changes(world, refused, told):
+    before = world.snapshot()
+    world.cluster.refusing_pods = refused
+    report = carry_out(world, PATCH)
+    assert (last(report), report.undo, world.snapshot()) == (("broken", told), (), before)
+
+
+ARMED = "- patch_cuda: {target: worker, armed: true, victim: victim, xid: 79}\n  id: library\n"
+
+
+def test_an_armed_one_arms_when_the_new_pods_are_ready_and_waits_for_the_first_hit(world):
+    before = world.snapshot()
+    report = carry_out(world, ARMED + "- assert_cuda_hits: {of: library, processes: exactly 1, target: worker}")
+    assert outcome(report, "library") == (
+        "passed",
+        "deployment/vllm-decode carries the library; 3 pods are ready; CUDA fault gpu-lost is armed for GPU 0 of gpu-1"
+        "; first hit: dynamo/vllm-decode-1, cuLaunchKernel",
+    )
+    assert (report.verdict.status, world.snapshot()) == ("passed", before)
+    assert [(one.subject.partition(" dynamo")[0], one.outcome) for one in report.undo] == [
+        ("our ConfigMap", "kept"), ("edits of Deployment", "kept"), ("CUDA fault gpu-lost on gpu-1", "kept"),
+    ]  # fmt: skip
+    assert [str(one.role) for one in report.outcomes if one.step_id == "library" and one.phase == "steps"] == ["fault"]
+
+
+def test_an_armed_one_that_nobody_runs_into_says_on_which_node(world):
+    world.agent.on_arm = lambda record: None
+    assert last(carry_out(world, ARMED + "  timeout: 10s")) == (
+        "broken", "CUDA fault gpu-lost is armed: no process of a pod on gpu-1 ran into it: does it use that GPU?",
+    )  # fmt: skip
+
+
+def test_a_workload_that_carries_the_library_already_is_armed_all_the_same(world):
+    report = carry_out(world, PATCH + ARMED.replace("library", "again"))
+    assert outcome(report, "again")[1].startswith("deployment/vllm-decode carries the library already; CUDA fault")
+
+
+def test_what_is_armed_hits_what_the_plan_calls_its_victim():
+    step = step_of("patch_cuda", {"target": "worker", "armed": True, "victim": "victim", "profile": "oom"})
+    assert step.changes(TARGETS) == [
+        "dynamo/deployment/vllm-decode: a rollout with the CUDA library in a ConfigMap, and one back at the end",
+        "gpu-1: CUDA fault oom for processes that use GPU 0",
+    ]
+    assert [(one.what, one.node.name, one.gpu, one.target) for one in victims([planned(step)], TARGETS)] == [
+        ("CUDA fault oom", "gpu-1", "0", "victim")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"xid": 79}, "xid is for `armed: true`; without it the library does nothing until `arm_cuda`"),
+        ({"armed": True, "xid": 79}, "armed needs a victim, and either xid or profile"),
+        ({"armed": True, "victim": "v"}, "armed needs a victim, and either xid or profile"),
+        (
+            {"armed": True, "victim": "v", "xid": 79, "profile": "oom"},
+            "armed needs a victim, and either xid or profile",
+        ),
+        (
+            {"armed": True, "victim": "v", "profile": "gpu-last"},
+            "there is no CUDA profile 'gpu-last': did you mean gpu-lost?",
+        ),
+    ],
+)
+def test_half_an_arming_is_refused_with_a_sentence(fields, words):
+    with pytest.raises(ValidationError) as refused:
+        step_of("patch_cuda", {"target": "worker", **fields})
+    assert refused.value.errors()[0]["msg"] == f"Value error, {words}"
+
+
+def test_a_workload_without_replicas_is_refused(world):
+    none = replace(TARGETS["worker"], replicas=0)
+    report = carry_out(world, "- patch_cuda: none", targets={"none": none})
+    assert last(report) == (
+        "broken",
+        "deployment/vllm-decode has zero replicas: nobody would load the library; scale it up first",
+    )
+    assert report.undo == ()
+
+
+def test_a_workload_without_a_pod_on_a_node_is_refused(world):
+    for pod in world.cluster.pods("dynamo"):
+        world.cluster.put(replace(pod, node=""))
+    report = carry_out(world, PATCH)
+    assert last(report) == ("broken", "deployment/vllm-decode has no pod on any node; nothing was changed")
+    assert report.undo == ()
+
+
+def test_a_workload_that_is_another_one_by_now_is_refused(world):
+    world.cluster.documents["Deployment/dynamo/vllm-decode"]["uid"] = "another"
+    assert last(carry_out(world, PATCH)) == (
+        "broken", "deployment/vllm-decode is no longer the one that was planned; nothing was changed",
+    )  # fmt: skip
+
+
+def test_what_can_be_known_beforehand_is_objected_to_in_the_plan(world):
+    step = step_of("patch_cuda", {"target": "worker", "containers": ["vllm"]})
+    assert list(step.objections(TARGETS, world.cluster, world)) == [
+        "Deployment vllm-decode has no container vllm; it has main"
+    ]
+    assert list(step_of("patch_cuda", "worker").objections(TARGETS, world.cluster, world)) == []
+
+
+def test_groups_whose_controller_does_not_say_what_it_saw_are_waited_for_until_their_pods_are_others(world):
+    """A LeaderWorkerSet takes a while to say that an update is in progress."""
+    target = replace(
+        TARGETS["worker"], kind="leaderworkerset", api_version="leaderworkerset.x-k8s.io/v1", uid="uid-groups"
+    )
+    content = {"spec": {"leaderWorkerTemplate": {"workerTemplate": {"spec": {"containers": [{"name": "main"}]}}}}}
+    world.cluster.documents["LeaderWorkerSet/dynamo/vllm-decode"] = {
+        "uid": "uid-groups", "version": 1, "content": {**content, "status": {"replicas": 3, "updatedReplicas": 3}},
+    }  # fmt: skip
+    before = world.snapshot()
+    world.time.after(7.0, lambda: [world.cluster.put(replace(pod, uid=f"{pod.uid}-new"))
+                                   for pod in world.cluster.pods("dynamo")])  # fmt: skip
+    report = carry_out(world, "- patch_cuda: groups\n  id: library", targets={"groups": target})
+    (one,) = [one for one in report.outcomes if one.step_id == "library" and one.phase == "steps"]
+    assert (one.status, one.summary, one.seconds) == (
+        "passed", "leaderworkerset/vllm-decode carries the library; 3 pods are ready", 7.0,
+    )  # fmt: skip
+    assert world.snapshot() == before
 
 
 def leave(world, node):

@@ -6,8 +6,8 @@ from scenario_runner.core.edits import edited, leaf
 from scenario_runner.core.ports import Document, ObjectRef
 from scenario_runner.core.targets import WorkloadTarget
 from scenario_runner.errors import StepBroken
-from scenario_runner.workloads.cuda import carried_config_map, cuda_edits
-from scenario_runner.workloads.pod_templates import document_ref, pod_templates
+from scenario_runner.workloads.cuda import carried_config_map, cuda_edits, pin_edits
+from scenario_runner.workloads.pod_templates import document_ref, pod_templates, pods
 
 OURS = "/opt/scenario-runner/library/libscenario_cuda.so"
 SPEC = {"containers": [{"name": "main", "image": "x"}, {"name": "side", "image": "y"}]}
@@ -124,10 +124,57 @@ def test_what_has_no_pod_template_is_refused(kind):
     assert str(refused.value) == f"{kind} w has no pod template with a container"
 
 
+def test_a_target_is_read_in_the_version_in_which_it_was_found():
+    target = WorkloadTarget("dynamographdeployment", "dynamo", "w", "uid", "app=w", 3, "nvidia.com/v1alpha1")
+    assert document_ref(target) == ObjectRef("nvidia.com/v1alpha1", "DynamoGraphDeployment", "dynamo", "w", "uid")
+
+
+TERM = {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}
+HERE = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["gpu-1", "gpu-2"]}
+
+
 @pytest.mark.parametrize(
-    ("kind", "version"),
-    [("deployment", "apps/v1"), ("leaderworkerset", "leaderworkerset.x-k8s.io/v1")],
+    ("before", "after"),
+    [
+        ({}, [{"matchExpressions": [HERE]}]),
+        ({"nodeSelectorTerms": [TERM]}, [{"matchExpressions": [*TERM["matchExpressions"], HERE]}]),
+        (
+            {"nodeSelectorTerms": [TERM, {"matchFields": ["f"]}]},
+            [
+                {"matchExpressions": [*TERM["matchExpressions"], HERE]},
+                {"matchFields": ["f"], "matchExpressions": [HERE]},
+            ],
+        ),
+    ],
 )
-def test_a_target_is_read_in_the_version_that_the_table_knows(kind, version):
-    target = WorkloadTarget(kind, "dynamo", "w", "uid", "app=w", 3)
-    assert document_ref(target).api_version == version
+def test_a_pin_holds_beside_what_the_pods_ask_for_themselves(before, after):
+    node = {"requiredDuringSchedulingIgnoredDuringExecution": before} if before else {}
+    spec = {**SPEC, "affinity": {"nodeAffinity": {**node, "preferredDuringSchedulingIgnoredDuringExecution": ["p"]}}}
+    given = document("Deployment", {"spec": {"template": {"spec": spec}}})
+    pinned = edited(given.content, pin_edits(given, ["gpu-2", "gpu-1"]))
+    assert pinned["spec"]["template"]["spec"]["affinity"]["nodeAffinity"] == {
+        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": after},
+        "preferredDuringSchedulingIgnoredDuringExecution": ["p"],
+    }
+
+
+@every_kind
+def test_every_template_is_pinned(kind):
+    given = document(kind)
+    pinned = edited(given.content, pin_edits(given, ["gpu-1"]))
+    path = ("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms")
+    found = [leaf(pinned, (*template.spec, *path)) for template in pod_templates(given)]
+    assert found == [[{"matchExpressions": [{**HERE, "values": ["gpu-1"]}]}]] * len(pod_templates(given))
+
+
+def test_a_pod_is_tried_as_its_template_has_it():
+    labels = {"labels": {"app": "w"}, "annotations": {"a": "b"}, "creationTimestamp": None}
+    given = document("Deployment", {"spec": {"template": {"metadata": labels, "spec": SPEC}}})
+    assert list(pods(given)) == [{"metadata": {"labels": {"app": "w"}, "annotations": {"a": "b"}}, "spec": SPEC}]
+
+
+def test_a_pod_of_which_an_operator_adds_the_rest_is_tried_with_what_is_known():
+    tried = list(pods(patched(document("DynamoGraphDeployment v1alpha1"))))
+    containers = [[(one["name"], one["image"]) for one in pod["spec"]["containers"]] for pod in tried]
+    assert containers == [[("main", "x")], [("main", "scenario-runner/unknown")]]
+    assert [len(pod["spec"]["volumes"]) for pod in tried] == [2, 2]
