@@ -14,6 +14,7 @@ NAMESPACE = "scenario-runner"
 _OURS = {"app.kubernetes.io/managed-by": "scenario-runner"}
 _SELECTED = {"labelSelector": "app.kubernetes.io/managed-by=scenario-runner"}
 _TARGET, _HOST, _HOLDER = "scenario-runner/target", "scenario-runner/host", "scenario-runner/holder"
+_BOOT = "scenario-runner/boot"
 _CARD, _PROMISES = "run.jsonl", "undo.jsonl"  # keys of the ConfigMap
 _MANAGER = {"fieldManager": "scenario-runner"}
 
@@ -127,7 +128,7 @@ def copy_name(run_id: str) -> str:
 
 
 def _lease_json(lease: Lease) -> Json:
-    words = {_TARGET: lease.target, _HOST: lease.host}
+    words = {_TARGET: lease.target, _HOST: lease.host, _BOOT: lease.boot}
     spec = {
         "holderIdentity": lease.holder,
         "leaseDurationSeconds": int(lease.seconds),
@@ -150,6 +151,7 @@ def _lease(raw: Json) -> Lease:
         renewed=spec.get("renewTime") or "",
         seconds=float(spec.get("leaseDurationSeconds") or 0),
         host=words.get(_HOST, ""),
+        boot=words.get(_BOOT, ""),
         version=_version(metadata),
     )
 

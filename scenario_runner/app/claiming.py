@@ -2,8 +2,8 @@
 
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,16 +47,23 @@ class Waiting:
         return supervise(self.signals, self.stop, work)
 
 
-def seat_in(where: Backend, clock: Clock) -> Seat:
-    """Where runs from several machines meet; waiting there ends with `clock`."""
+def seat_in(where: Backend, clock: Clock, say: Callable[[str], None]) -> Seat:
+    """Where runs from several machines meet; waiting there ends with `clock`, and `say` is told of it."""
     store = KubernetesClaimStore(where.cluster.rest, clock)
-    return Seat(store, clock, UNDOS, platform.node(), where.named)
+    return Seat(store, clock, UNDOS, platform.node(), where.named, boot=_boot_id(), say=say)
+
+
+def _boot_id() -> str:
+    """The same for all processes of this machine until it boots again; "" where there is none (other than Linux)."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return ""
 
 
 def refuse_orphans(identity: str, waiting: Waiting) -> None:
     """Raise Orphaned while a dead run has something left, whether this machine knows of it or only the cluster."""
-    claim.refuse_orphans(state_folder(), identity, UNDOS)
-    waiting.supervised(lambda: leases.refuse_orphans(waiting.seat))
+    dead = claim.refuse_orphans(state_folder(), identity, UNDOS)
+    waiting.supervised(lambda: leases.refuse_orphans(replace(waiting.seat, dead=dead)))
 
 
 @contextmanager
@@ -80,7 +87,7 @@ def claimed(run_dir: Path, card: RunCard, waiting: Waiting) -> Iterator[Claimed]
         end()
         if not at_once:
             hold.release(local.journal.promises)
-        local.release()
+        local.release(claims_stay=at_once)
 
 
 class _Widening:

@@ -49,7 +49,7 @@ def drill(scenario: Scenario, where: Backend, desk: Desk) -> Report:
     bell = Bell()
     stop = Stop(bell)
     clocks = Clocks.system(bell, stop)
-    waiting = Waiting(desk.signals, stop, seat_in(where, clocks.steps))
+    waiting = Waiting(desk.signals, stop, seat_in(where, clocks.steps, desk.consent.say))
     refuse_orphans(where.identity, waiting)
     chosen = random.SystemRandom().randrange(2**31) if desk.seed is None else desk.seed
     plan = make_plan(scenario, where.cluster, where.agent, seed=chosen)

@@ -44,24 +44,24 @@ class FarRuns:
             return None
         return cls(place, real(place))
 
-    @property
-    def seat(self) -> Seat:
-        return seat_in(self._where, self._clock)
+    def _seat(self, say: Say) -> Seat:
+        return seat_in(self._where, self._clock, say)
 
     def left(self) -> list[RunCopy]:
-        return [one for one in self.seat.store.copies() if is_open(one, UNDOS)]
+        return [one for one in self._seat(lambda text: None).store.copies() if is_open(one, UNDOS)]
 
     def words(self, copy: RunCopy) -> str:
         return f"{copy.run_id}: {subjects(copy, UNDOS)} (known from the cluster)"
 
     def take_back(self, run_id: str, agree: Callable[[str], bool], say: Say, *, takeover: bool) -> ExitCode:
         try:
-            read = engine.look_copy(self.seat, run_id)
+            seat = self._seat(say)
+            read = engine.look_copy(seat, run_id)
             for line in to_take_back(read.past):
                 say(f"{run_id}: {line}")
             if not agree(f"take this back on {self._where.words}?"):
                 raise Refused(f"run {run_id} is left as it is")
-            reach = Reach(self._clock, self._agent(read.card), self._where.cluster, self.seat, takeover)
+            reach = Reach(self._clock, self._agent(read.card), self._where.cluster, seat, takeover)
             return tell(engine.recover_copy(read, reach), say)
         except ScenarioRunnerError as exc:
             say(f"{run_id}: {exc}")

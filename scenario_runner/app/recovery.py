@@ -83,7 +83,7 @@ def _one(run: KnownRun, options: RecoverOptions, agree: Callable[[str], bool], s
         if not agree(f"take this back on {card.backend}?"):
             raise Refused(f"run {run.run_id} is left as it is")
         where, clock = again(card), SystemClock(Bell())
-        reach = engine.Reach(clock, where.agent, where.cluster, seat_in(where, clock), options.takeover)
+        reach = engine.Reach(clock, where.agent, where.cluster, seat_in(where, clock, say), options.takeover)
         return tell(engine.recover(run.run_dir, state_folder(), reach, UNDOS), say)
     except ScenarioRunnerError as exc:
         say(f"{run.run_id}: {exc}")

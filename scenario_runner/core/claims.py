@@ -15,6 +15,7 @@ class Lease:
     renewed: str
     seconds: float
     host: str = ""  # where the holder runs, for people
+    boot: str = ""  # which boot of which machine that is; "" where nobody knows
     version: str = ""  # what the store needs to know whether it changed since it was read
 
     @property

@@ -112,9 +112,13 @@ class Claim:
             raise
         self._locks += more
 
-    def release(self) -> None:
-        """Let go; the run stays known as long as a promise of it is open or a line of its journal is unreadable."""
-        if not self.journal.outstanding and not self.journal.bad:
+    def release(self, *, claims_stay: bool = False) -> None:
+        """
+        Let go; the run stays known as long as a promise of it is open or a line of its journal is unreadable.
+
+        `claims_stay`: also while its Leases are still in the cluster, so that the next run knows them for a dead one's.
+        """
+        if not claims_stay and not self.journal.outstanding and not self.journal.bad:
             self._entry.unlink(missing_ok=True)
         self.journal.close()
         for lock in self._locks:
@@ -126,7 +130,8 @@ def take(state: Path, run_dir: Path, card: RunCard, undos: Mapping[str, type[Und
     """Own the card's targets and open the run's journal. Raise Refused or Orphaned: nothing was touched."""
     cluster = folder(state, card.identity)
     with gate(cluster):
-        _refuse_orphans(cluster, undos)
+        for run_id in _refuse_orphans(cluster, undos):
+            (cluster / "runs" / run_id).unlink()
         locks = lock_targets(cluster, card.run_id, card.targets)
         try:
             return _open_run(cluster, run_dir, card, undos, disk or Disk(), locks)
@@ -138,11 +143,15 @@ def take(state: Path, run_dir: Path, card: RunCard, undos: Mapping[str, type[Und
             raise
 
 
-def refuse_orphans(state: Path, identity: str, undos: Mapping[str, type[Undo]]) -> None:
-    """Raise Orphaned while a dead run has something left on this cluster: no plan of a next one can be right."""
+def refuse_orphans(state: Path, identity: str, undos: Mapping[str, type[Undo]]) -> frozenset[str]:
+    """
+    The runs that are dead for certain and left nothing but, perhaps, their claims in the cluster.
+
+    Raise Orphaned while a dead run has something left on this cluster: no plan of a next one can be right.
+    """
     cluster = folder(state, identity)
     with gate(cluster):
-        _refuse_orphans(cluster, undos)
+        return _refuse_orphans(cluster, undos)
 
 
 def runs_of(state: Path, identity: str, undos: Mapping[str, type[Undo]]) -> tuple[KnownRun, ...]:
@@ -220,17 +229,15 @@ def _open_run(
     return Claim(journal, run_dir, entry, locks)
 
 
-def _refuse_orphans(cluster: Path, undos: Mapping[str, type[Undo]]) -> None:
-    for run in _known(cluster, undos):
-        if run.alive:
-            continue
-        if run.clean:
-            (cluster / "runs" / run.run_id).unlink()
-            continue
-        raise Orphaned(
-            f"run {run.run_id} ended before it had taken everything back ({_what(run)}): "
-            f"type `scenario-runner recover {run.run_id}` first"
-        )
+def _refuse_orphans(cluster: Path, undos: Mapping[str, type[Undo]]) -> frozenset[str]:
+    dead = [run for run in _known(cluster, undos) if not run.alive]
+    for run in dead:
+        if not run.clean:
+            raise Orphaned(
+                f"run {run.run_id} ended before it had taken everything back ({_what(run)}): "
+                f"type `scenario-runner recover {run.run_id}` first"
+            )
+    return frozenset(run.run_id for run in dead)
 
 
 def _what(run: KnownRun) -> str:

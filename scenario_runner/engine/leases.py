@@ -1,7 +1,7 @@
 """Who owns which target in the cluster: Leases are taken, watched on our own clock, taken over and let go."""
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from scenario_runner.core.claims import ClaimStore, Lease
@@ -21,7 +21,9 @@ class Seat:
     """
     What a claim is made with. `clock` may be one that a person stops; `host` is where we are, for people.
 
-    `named` is how the command line names this cluster: " --context NAME".
+    `named` is how the command line names this cluster: " --context NAME". `boot` is which boot of this machine that is,
+    `dead` the runs whose journals here prove, by their free flocks, that they ended and left nothing to take back.
+    `say` is told what is waited for.
     """
 
     store: ClaimStore
@@ -30,9 +32,20 @@ class Seat:
     host: str
     named: str = ""
     seconds: float = LEASE_SECONDS
+    boot: str = ""
+    dead: frozenset[str] = frozenset()
+    say: Callable[[str], None] = lambda text: None
 
     def stamp(self) -> str:
         return f"{self.clock.now():%Y-%m-%dT%H:%M:%S.%fZ}"
+
+    def proves_dead(self, lease: Lease) -> bool:
+        """
+        Whether nobody is behind a Lease any more. A flock says so only to the kernel that would hold it: another
+        machine, or a recovery that took the Lease over, may be alive whatever lies on a disk that both see.
+        """
+        here = bool(self.boot) and (lease.host, lease.boot) == (self.host, self.boot)
+        return here and lease.holder in self.dead
 
 
 def lease_targets(card: RunCard) -> tuple[str, ...]:
@@ -44,8 +57,11 @@ def refuse_orphans(seat: Seat) -> None:
     """
     Raise Orphaned while a dead run has something left that only the cluster may know of.
 
-    A run is dead when nobody renews its Leases while we watch for their whole duration, or when it has none.
+    A run is dead when nobody renews its Leases while we watch for their whole duration, when it has none, or when this
+    machine proves it. What such a proved one left of its claim is taken away.
     """
+    if seat.dead:
+        _sweep(seat)
     if not (left := _open_runs(seat)):
         return
     alive = renewed_meanwhile(seat, [one for one in seat.store.leases() if one.run_id in left])
@@ -58,9 +74,11 @@ def renewed_meanwhile(seat: Seat, leases: Iterable[Lease]) -> frozenset[str]:
     """
     The runs that renewed one of these Leases while we watched: until all were seen alive, at most for a duration.
 
-    Ages of Leases say nothing: their times are those of other clocks.
+    Ages of Leases say nothing: their times are those of other clocks. Who is proved to be dead is not waited for.
     """
-    waiting = {one.target: one for one in leases}
+    waiting = {one.target: one for one in leases if not seat.proves_dead(one)}
+    for run_id in sorted({one.run_id for one in waiting.values()}):
+        seat.say(_what_is_waited_for(run_id, [one for one in waiting.values() if one.run_id == run_id]))
     end = seat.clock.monotonic() + max((one.seconds for one in waiting.values()), default=0.0)
     alive: set[str] = set()
     while waiting and seat.clock.monotonic() < end:
@@ -160,7 +178,7 @@ def _take(seat: Seat, card: RunCard, holder: str, theirs: list[Lease]) -> list[L
     held: list[Lease] = []
     try:
         for target in lease_targets(card):
-            wanted = Lease(target, holder, seat.stamp(), seat.seconds, seat.host)
+            wanted = Lease(target, holder, seat.stamp(), seat.seconds, seat.host, seat.boot)
             held.append(_write(seat, wanted, found.get(target)))
     except BaseException as exc:
         let_go(seat, held)
@@ -170,6 +188,21 @@ def _take(seat: Seat, card: RunCard, holder: str, theirs: list[Lease]) -> list[L
     for run_id in {one.run_id for one in theirs} - {card.run_id}:
         _bury(seat, run_id)
     return held
+
+
+def _what_is_waited_for(run_id: str, theirs: list[Lease]) -> str:
+    one = theirs[0]
+    nodes = ", ".join(lease.target for lease in theirs)
+    return f"waiting up to {one.seconds:g}s to see whether run {run_id} on {one.host}, which has {nodes}, still lives"
+
+
+def _sweep(seat: Seat) -> None:
+    """Let go of what runs held that are proved to be dead, unless they left something: that is for `recover`."""
+    left = _open_runs(seat)
+    for one in seat.store.leases():
+        if seat.proves_dead(one) and one.run_id not in left:
+            let_go(seat, [one])
+            _bury(seat, one.run_id)
 
 
 def _bury(seat: Seat, run_id: str) -> None:

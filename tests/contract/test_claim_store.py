@@ -12,7 +12,7 @@ from scenario_runner.core.ports import ObjectRef
 from scenario_runner.errors import TargetRefused
 from tests.fakes import FakeClaimStore
 
-LEASE = Lease("gpu-1 of the rack", "run-a", "2026-01-01T00:00:00.000001Z", 30.0, "here")
+LEASE = Lease("gpu-1 of the rack", "run-a", "2026-01-01T00:00:00.000001Z", 30.0, "here", "boot-1")
 COPY = RunCopy("20260101-000000-drill-abcd", "run-a", '{"card":1}\n', '{"line":1}\n{"line":2}\n')
 
 
@@ -131,6 +131,7 @@ class TestKubernetes:
         assert metadata["annotations"] == {
             "scenario-runner/target": "gpu-1 of the rack",
             "scenario-runner/host": "here",
+            "scenario-runner/boot": "boot-1",
         }
         assert found["spec"] == {
             "holderIdentity": "run-a",

@@ -138,6 +138,25 @@ def test_a_dead_run_that_had_taken_everything_back_is_forgotten(tmp_path, take):
     assert known(tmp_path) == [("run-b", True)]
 
 
+def test_a_free_flock_proves_that_a_run_is_dead_until_the_next_one_has_begun(tmp_path, take):
+    def dead():
+        return claim.refuse_orphans(tmp_path / "state", "cluster-1", UNDOS)
+
+    held = take()
+    assert dead() == frozenset()
+    die(held)
+    assert (dead(), dead()) == ({"run-a"}, {"run-a"})
+    take("run-b")
+    assert dead() == frozenset()
+
+
+def test_a_run_whose_claims_stay_in_the_cluster_is_known_to_be_dead(tmp_path, take):
+    take().release(claims_stay=True)
+
+    assert known(tmp_path) == [("run-a", False)]
+    assert claim.refuse_orphans(tmp_path / "state", "cluster-1", UNDOS) == {"run-a"}
+
+
 def test_a_dead_run_with_an_unreadable_journal_is_not_forgotten(tmp_path, take):
     held = take()
     die(held)

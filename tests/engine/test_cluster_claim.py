@@ -268,6 +268,88 @@ def test_a_run_that_ends_while_it_is_watched_is_no_orphan(cluster):
     leases.refuse_orphans(cluster.seat())
 
 
+HERE = {"host": "here", "boot": "boot-1"}
+
+
+def died_here(cluster, *promises):
+    """A run of this machine died; the seat of the next one, which finds the flock of its journal free."""
+    there = replace(cluster.seat(), **HERE)
+    held = cluster_claim.take(there, CARD)
+    if promises:
+        held.promised(promises)
+    return replace(there, dead=frozenset({"run-a"}))
+
+
+def take_next(seat):
+    """As every run begins; what it said meanwhile, and how long it took."""
+    said = []
+    seat = replace(seat, say=said.append)
+    began = seat.clock.monotonic()
+    leases.refuse_orphans(seat)
+    cluster_claim.take(seat, B)
+    return said, seat.clock.monotonic() - began
+
+
+def test_nobody_waits_for_a_run_that_is_proved_to_have_died_on_this_machine(cluster):
+    assert take_next(died_here(cluster)) == ([], 0.0)
+
+    assert cluster.holders() == {"gpu-1": "run-b", "gpu-2": "run-b"}
+    assert [one.run_id for one in cluster.store.copies()] == ["run-b"]
+
+
+WAITING = "waiting up to 30s to see whether run run-a on here, which has gpu-1, gpu-2, still lives"
+
+
+@pytest.mark.parametrize("doubt", [{"dead": frozenset()}, {"boot": "boot-2"}, {"boot": ""}, {"host": "there"}], ids=str)
+def test_without_proof_a_silent_run_is_watched_for_its_whole_duration(cluster, doubt):
+    said, seconds = take_next(replace(died_here(cluster), **doubt))
+
+    assert (said, round(seconds)) == ([WAITING], 30)
+    assert cluster.holders() == {"gpu-1": "run-b", "gpu-2": "run-b"}
+
+
+def test_two_machines_that_know_no_boots_prove_nothing_to_each_other(cluster):
+    cluster.take()
+
+    assert take_next(replace(cluster.seat(), dead=frozenset({"run-a"})))[0] == [WAITING]
+
+
+def test_a_recovery_that_took_a_dead_runs_leases_over_is_waited_for(cluster):
+    seat = died_here(cluster)
+    rescue = cluster_claim.take_over(replace(seat, dead=frozenset()), CARD, takeover=False, owner_is_dead=True)
+    cluster.beats.every(rescue.every, rescue.renew, "lease")
+
+    with pytest.raises(Refused, match="node gpu-1 belongs to run run-a on here, which is still running"):
+        take_next(seat)
+
+
+def test_a_dead_run_that_left_something_is_an_orphan_at_once_and_keeps_its_claims(cluster):
+    seat = died_here(cluster, promise())
+
+    with pytest.raises(Orphaned):
+        take_next(seat)
+    assert cluster.clock.monotonic() == 0.0
+    assert cluster.holders() == {"gpu-1": "run-a", "gpu-2": "run-a"}
+
+
+def test_leases_of_a_dead_run_that_somebody_else_takes_this_moment_stay_theirs(cluster):
+    seat = died_here(cluster)
+    store = cluster.store
+
+    class Overtaken(FakeClaimStore):
+        """Between our look and our deletion somebody from elsewhere has taken the Lease over."""
+
+        def drop_lease(self, lease):
+            found = store.lease(lease.target)
+            if found.holder == "run-a":
+                store.write_lease(replace(found, holder="run-c", host="elsewhere"))
+            store.drop_lease(lease)
+
+    leases.refuse_orphans(replace(seat, store=Overtaken(store.kept)))
+
+    assert cluster.holders() == {"gpu-1": "run-c", "gpu-2": "run-c"}
+
+
 def test_a_person_may_end_the_watch(cluster):
     from scenario_runner.core.clock import Bell, Stop, StopKind, StopReason
 

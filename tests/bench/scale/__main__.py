@@ -2,7 +2,8 @@
 `make bench-scale`: what a drill costs in a cluster of 10, 100 and 1,000 nodes, with 10 pods on each.
 
 One real control plane, three real nodes with agents, platform and service, and filler nodes by kwok that the drill has
-nothing to do with: whatever grows with them is a defect. A figure never makes it fail; a drill that does not pass does.
+nothing to do with: whatever grows with them is a defect. A figure never makes it fail; a drill that does not pass does,
+at the end: on a machine that has other things to do a load may come too late, so each is tried again.
 Everything that it starts is gone at the end, also after Ctrl-C.
 """
 
@@ -29,6 +30,7 @@ from tests.e2e.place import Place, Trouble
 
 SIZES = (10, 100, 1000)
 PLANS = 3
+DRILLS = 3  # tries
 _NAME = "scale"
 _PLAN, _MEMORY = 3.0, 300.0  # seconds, MiB
 _LISTS = 3  # times that the same list may be asked for: by the plan, by the watches, by a look at the end
@@ -98,17 +100,23 @@ def _prepare(cluster: Cluster) -> Audit:
 def _one(size: int, fleet: Fleet, prepared: Scene, audit: Audit, say: Callable[[str], None]) -> Measured:
     fleet.grow(size, say)
     prepared.wait()
-    plans = [_passed(prepared.plan()) for _ in range(PLANS)]
+    plans = [_planned(prepared.plan()) for _ in range(PLANS)]
     say(f"plans took {', '.join(f'{one.seconds:.2f}' for one in plans)} s")
-    begin = audit.end
-    drill = _passed(prepared.drill())
-    say(f"a drill took {drill.seconds:.0f} s")
-    return Measured(size, median(one.seconds for one in plans), drill, audit.since(begin))
+    for _ in range(DRILLS):
+        begin = audit.end
+        drill = prepared.drill()
+        requests = audit.since(begin)
+        say(f"a drill took {drill.seconds:.0f} s and ended with {drill.code}")
+        prepared.wait()
+        if drill.code == 0:
+            break
+        say("\n".join(drill.words.splitlines()[-4:]))
+    return Measured(size, median(one.seconds for one in plans), drill, requests)
 
 
-def _passed(ended: Ended) -> Ended:
+def _planned(ended: Ended) -> Ended:
     if ended.code != 0:
-        raise RuntimeError(f"the runner ended with {ended.code} and said:\n{ended.words}")
+        raise RuntimeError(f"the plan ended with {ended.code} and said:\n{ended.words}")
     return ended
 
 
@@ -124,7 +132,9 @@ def _rows(one: Measured) -> list[Row]:
     where = f"{one.nodes} nodes, {one.nodes * PODS_EACH} pods"
     asked, often = most_asked_list(one.requests)
     own = _own(one)
-    seconds = one.drill.seconds
+    remark = f"in {one.drill.seconds:.0f} s, without load" + (
+        f"; NOT PASSED ({one.drill.code})" if one.drill.code else ""
+    )
     heaviest = one.drill.heaviest
     return [
         below(f"{where}: plan, whole command", one.plan, _PLAN, remark=f"{PLANS} plans"),
@@ -134,7 +144,7 @@ def _rows(one: Measured) -> list[Row]:
             f"{heaviest.processes} processes, with its load",
         ),
         below(f"{where}: times that one list was asked", often, _LISTS, "x", asked),
-        Row(f"{where}: API calls of a drill", str(own), "-", "-", "-", "-", f"in {seconds:.0f} s, without load"),
+        Row(f"{where}: API calls of a drill", str(own), "-", "-", "-", "-", remark),
     ]  # fmt: skip
 
 
