@@ -1,5 +1,6 @@
 """Judge which processes ran into a CUDA fault."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -28,7 +29,9 @@ class AssertCudaHits(Step):
         assert_cuda_hits: {of: lost-in-cuda, processes: at least 1, target: worker}
     """
 
-    of: Annotated[str, StepName(("arm_cuda",))] = Field(description="Id of the `arm_cuda` that is judged.")
+    of: Annotated[str, StepName(("arm_cuda", "patch_cuda"))] = Field(
+        description="Id of the `arm_cuda`, or of the armed `patch_cuda`, that is judged."
+    )
     processes: Count = Field(description="How many processes: `at least 1`, `exactly 2`, `at most 3`.")
     target: Annotated[str, TargetKinds(("workload",))] | None = Field(
         None, description="Only processes of pods of this workload count; those of any pod if left out."
@@ -49,6 +52,11 @@ class AssertCudaHits(Step):
         except DeadlineExceeded as exc:
             raise StepFailed(str(exc)) from None
         return Finding(f"hit: {_shown(found)}", {"processes": float(len(found))})
+
+    def check(self, peers: Mapping[str, Step]) -> list[str]:
+        judged = peers.get(self.of)
+        arms = judged is None or judged.strikes() is not None
+        return [] if arms else [f"of: {self.of} arms nothing: name an arm_cuda, or give it armed: true"]
 
     def title(self) -> str:
         return f"{self.processes} processes hit by {self.of}"

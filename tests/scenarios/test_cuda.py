@@ -51,6 +51,12 @@ MOVED = """
 - join: traffic
 """
 
+ARMED = """
+- patch_cuda: {target: worker, armed: true, victim: victim, profile: mmu-fault, pin: true}
+  id: library
+- assert_cuda_hits: {of: library, processes: at least 1, target: worker}
+"""
+
 
 def test_a_lost_gpu_crashes_the_engine_that_holds_it_and_everything_is_taken_back(bench, tmp_path):
     scenario = tmp_path / "lost.yaml"
@@ -100,6 +106,20 @@ def test_a_victim_that_our_own_rollout_leaves_is_another_one_that_the_run_claims
     assert lost["node"] != planned
     assert f"victim is GPU {lost['gpu'][0]} of {lost['node']}, held by" in (folder / "summary.md").read_text()
     assert json.loads((folder / "run.json").read_text())["targets"] == sorted([planned, lost["node"]])
+
+
+def test_a_workload_that_is_armed_and_pinned_in_one_step_stays_on_its_nodes_and_fails_there(bench, tmp_path):
+    scenario = tmp_path / "armed.yaml"
+    scenario.write_text(HEAD.partition("- patch_cuda")[0] + ARMED)
+    nodes, deployment = {one["spec"]["nodeName"] for one in pods(bench)}, template(bench)
+    result = bench.drill(scenario)
+    folder = bench.newest()
+    assert result.code == 0, (folder / "summary.md").read_text()
+    armed = one_fault(folder, "mmu-fault")
+    assert (armed["step_id"], armed["evidence"]) == ("library", "hit")
+    assert {hit["node"] for hit in armed["hits"]} == {armed["node"]}
+    assert armed["node"] in nodes
+    assert template(bench) == deployment
 
 
 def template(bench):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.steps.entry import step_of
 from tests.steps.running import carry_out, last
 
 ARM = "- arm_cuda: {target: victim, xid: 79}\n  id: lost\n"
@@ -94,3 +95,12 @@ def test_what_was_hit_stays_known_when_the_records_are_gone(world):
     report = carry_out(world, text)
     assert last(report) == ("passed", WORDS)
     assert [one.pod for one in report.faults[0].hits] == ["dynamo/vllm-decode-1"]
+
+
+def test_a_patch_that_arms_nothing_has_nothing_to_judge():
+    step = step_of("assert_cuda_hits", {"of": "library", "processes": "at least 1"})
+    armed = step_of("patch_cuda", {"target": "worker", "armed": True, "victim": "victim", "xid": 79})
+    assert step.check({"library": step_of("patch_cuda", "worker")}) == [
+        "of: library arms nothing: name an arm_cuda, or give it armed: true"
+    ]
+    assert step.check({"library": armed}) == step.check({}) == []
