@@ -55,6 +55,8 @@ class FakeCluster:
         self.unreachable = ""
         self.mute: set[str] = set()  # watches that never give their first list
         self.crashing: Callable[[str], Any] = no_crash
+        # Creations are not answered, and carried out when this calls what it is given.
+        self.delay: Callable[[Callable[[], object]], None] | None = None
 
     # What the platform and controllers do
 
@@ -206,6 +208,12 @@ class FakeCluster:
 
     def create(self, ref: ObjectRef, claim: str, content: Mapping[str, Any]) -> Document:
         self._reach()
+        if self.delay is not None:
+            self.delay(lambda: self._create(ref, claim, content))
+            raise TargetUnreachable("the API server did not answer within 5s", sent=True)
+        return self._create(ref, claim, content)
+
+    def _create(self, ref: ObjectRef, claim: str, content: Mapping[str, Any]) -> Document:
         if _key(ref) in self.documents:
             raise TargetRefused(f"{ref.kind} {ref.name} already exists", code="AlreadyExists")
         with self.crashing(f"create {ref.kind} {ref.name}"):

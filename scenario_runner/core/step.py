@@ -120,6 +120,8 @@ class UndoContext:
     agent: Agent
     cluster: Cluster
     claim: str = ""  # of the promise that is kept, as it stands on the objects that it changed
+    began: float = 0.0  # when the undo of that promise did; monotonic seconds of the clock
+    answered: bool = True  # whether anybody knows that the change was made; otherwise it may still be under way
 
 
 @dataclass(frozen=True)

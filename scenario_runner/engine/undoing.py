@@ -9,6 +9,7 @@ from scenario_runner.core.step import UndoContext
 from scenario_runner.engine.records import Promise
 from scenario_runner.errors import Fenced, ScenarioRunnerError, Stopped, TargetUnreachable
 
+_UNANSWERED = ("promise", "unknown")  # states in which a change may have been ordered, and nobody knows what came of it
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.0)  # seconds between looks; the last one stays
 
 
@@ -119,7 +120,13 @@ def take_back_all(
 
 
 def _for(one: _Work, ctx: UndoContext, journal: Marks) -> UndoContext:
-    return replace(ctx, claim=claim_text(journal.run, one.promise.seq))
+    promise = one.promise
+    return replace(
+        ctx,
+        claim=claim_text(journal.run, promise.seq),
+        began=one.started,
+        answered=promise.state not in _UNANSWERED,
+    )
 
 
 def claim_text(run: str, seq: int) -> str:

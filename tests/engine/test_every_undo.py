@@ -303,6 +303,19 @@ class TestDeleteCreated:
         assert self.UNDO.take_back(self.ctx(world)) == "our ConfigMap dynamo/scenario-runner-library is not there"
         assert (self.UNDO.leftover(self.ctx(world)), world.snapshot()) == (None, before)
 
+    def test_a_creation_that_nobody_saw_answered_is_waited_for(self, world):
+        ctx = replace(self.ctx(world), began=world.undo_clock.monotonic(), answered=False)
+        world.time.advance(20.0)
+
+        with pytest.raises(TargetUnreachable) as waiting:
+            self.UNDO.take_back(ctx)
+        assert str(waiting.value) == (
+            "our ConfigMap dynamo/scenario-runner-library may still be made: nobody saw its creation answered, "
+            "and 30s are left in which it can land"
+        )
+        world.time.advance(50.0)
+        assert self.UNDO.take_back(ctx) == "our ConfigMap dynamo/scenario-runner-library is not there"
+
     def test_names_differ_from_run_to_run_and_are_those_of_the_promise(self):
         first, second = (DeleteCreated.name_for(run, "cuda") for run in ("run-a", "run-b"))
 

@@ -8,7 +8,7 @@ from scenario_runner.core.step import Undo, UndoPhase
 from scenario_runner.core.undo import UNDOS
 from scenario_runner.engine.undoing import take_back_all
 from scenario_runner.errors import TargetRefused
-from tests.engine.kinds import Claim, Inject, Pause, Retouch, WaitFor
+from tests.engine.kinds import Claim, Furnish, Inject, Pause, Retouch, WaitFor
 from tests.fakes import plan_of, planned
 
 
@@ -194,3 +194,46 @@ def test_an_undo_gets_its_time_after_the_run_was_asked_to_stop(world):
     report = world.run(plan_of(Inject(), Pause(seconds=9), planned(Pause(), "second")))
 
     assert (report.undo[0].outcome, world.agent.active(), report.verdict.exit_code) == ("kept", [], 130)
+
+
+@pytest.mark.parametrize("seconds", [3.0, 49.0])
+def test_a_creation_that_lands_after_the_run_gave_it_up_is_found_and_deleted(world, seconds):
+    before = world.snapshot()
+    world.cluster.delay = lambda land: world.time.after(seconds, land)
+
+    report = world.run(plan_of(Furnish()))
+
+    (undo,) = report.undo
+    assert (undo.outcome, undo.detail) == ("kept", f"{undo.subject} was deleted")
+    assert seconds <= undo.seconds < seconds + 2
+    assert world.snapshot() == before
+
+
+def test_a_creation_that_never_lands_is_waited_for_as_long_as_it_might(world):
+    before = world.snapshot()
+    world.cluster.delay = lambda land: None
+
+    (undo,) = world.run(plan_of(Furnish())).undo
+
+    assert (undo.outcome, undo.detail) == ("kept", f"{undo.subject} is not there")
+    assert (50 <= undo.seconds < 52, world.snapshot()) == (True, before)
+
+
+def test_nobody_waits_for_a_creation_that_was_answered(world):
+    (undo,) = world.run(plan_of(Furnish())).undo
+
+    assert (undo.outcome, undo.seconds < 1) == ("kept", True)
+
+
+def test_what_may_still_be_made_when_the_budget_is_spent_is_left(world):
+    world.cluster.delay = lambda land: None
+    undo = UNDOS["delete_created"](api_version="v1", kind="ConfigMap", namespace="dynamo", name="ours")
+
+    assert take_back(world, undo, seconds=20.0) == [
+        (
+            "our ConfigMap dynamo/ours",
+            False,
+            "our ConfigMap dynamo/ours may still be made: nobody saw its creation answered, "
+            "and 30s are left in which it can land",
+        ),
+    ]

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from scenario_runner.core.undo import UNDOS
+from scenario_runner.core.undo.delete_created import DeleteCreated
 from scenario_runner.engine import claim, cluster_claim, leases, recover
 from scenario_runner.engine.appending import Disk
 from scenario_runner.engine.copies import is_open
@@ -79,6 +80,20 @@ class Death:
         self.point()
 
 
+class DeathBefore(Death):
+    """Ends this process when it is about to do the one thing."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(-1)
+        self.what = what
+
+    @contextmanager
+    def around(self, what: str) -> Iterator[None]:
+        if what.startswith(self.what):
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield
+
+
 def live(life: Callable[[], None]) -> bool:
     """Live in a fork; whether it came to its natural end."""
     with warnings.catch_warnings():
@@ -131,8 +146,7 @@ class Place:
         world = self.world()
         if death is not None:
             world.agent.crashing = world.cluster.crashing = world.claims.crashing = death.around
-        seat, beats = world.seat("rescue"), FakeBeats(world.time)
-        return Reach(world.undo_clock, world.agent, world.cluster, seat, takeover=True, beats=beats)
+        return rescue(world)
 
     def world(self) -> FakeWorld:
         spare = self.state.parent / "spare"
@@ -150,6 +164,11 @@ class Place:
 
 
 _NO_JOURNAL = object()
+
+
+def rescue(world: FakeWorld) -> Reach:
+    seat, beats = world.seat("rescue"), FakeBeats(world.time)
+    return Reach(world.undo_clock, world.agent, world.cluster, seat, takeover=True, beats=beats)
 
 
 def card(run_id: str) -> RunCard:
@@ -255,3 +274,27 @@ def _recover(place: Place, number: int) -> None:
 
 def _recover_from_afar(place: Place, number: int) -> None:
     place.recover_from_afar(Death(number))
+
+
+@pytest.mark.parametrize("way", ["recover", "recover_from_afar"])
+def test_a_creation_that_lands_after_its_run_was_killed_is_found_by_the_recovery(tmp_path, way):
+    """The request had left when the process died: it is carried out while everything is taken back."""
+    calm = Place(tmp_path / "calm").world().snapshot()
+    place = Place(tmp_path / "place")
+    assert not live(lambda: place.run(DeathBefore("create ConfigMap")))
+    (promise,) = (
+        one for one in recover.look(place.run_dir, UNDOS)[1].outstanding if isinstance(one.undo, DeleteCreated)
+    )
+    world, content = place.world(), {"data": {"library": "bytes"}}
+    ref, claimed = promise.undo.touches(), f"run-1/{promise.seq}"
+    world.time.after(45.0, lambda: world.cluster.create(ref, claimed, content))
+    reach = rescue(world)
+
+    if way == "recover":
+        result = recover.recover(place.run_dir, place.state, reach, UNDOS)
+    else:
+        assert reach.seat is not None
+        result = recover.recover_copy(recover.look_copy(reach.seat, "run-1"), reach)
+
+    assert f"{promise.subject()} was deleted" in [one.detail for one in result.undo]
+    assert place.world().snapshot() == calm

@@ -7,13 +7,18 @@ from typing import Any, ClassVar, Literal
 from scenario_runner.core.edits import claim_of
 from scenario_runner.core.ports import Document, ObjectRef
 from scenario_runner.core.step import Act, Undo, UndoContext, UndoPhase
+from scenario_runner.errors import TargetUnreachable
+
+LATEST = 50.0  # seconds: an API server lets a request wait for 15 at most, and then works on it for 34 at most
 
 
 class DeleteCreated(Undo):
     """
     Delete the object of that name if it carries our claim; one that somebody else made under the name is not ours.
 
-    The name is fixed by the promise, so a crash in the middle of the creation leaves nothing that nobody finds.
+    The name is fixed by the promise, so a crash in the middle of the creation leaves nothing that nobody finds. One
+    that nobody saw answered may still be under way, and unlike a patch it has no condition that we could take away:
+    its name is watched until no API server has it in hand any more.
     """
 
     phase: ClassVar[UndoPhase] = UndoPhase.OBJECTS
@@ -36,6 +41,7 @@ class DeleteCreated(Undo):
     def take_back(self, ctx: UndoContext) -> str:
         document = self._ours(ctx)
         if document is None:
+            self._must_be_settled(ctx)
             return f"{self.subject()} is not there"
         ctx.cluster.delete(document.ref)
         return f"{self.subject()} was deleted"
@@ -52,6 +58,14 @@ class DeleteCreated(Undo):
 
     def touches(self) -> ObjectRef:
         return ObjectRef(self.api_version, self.kind, self.namespace, self.name)
+
+    def _must_be_settled(self, ctx: UndoContext) -> None:
+        waited = ctx.clock.monotonic() - ctx.began
+        if not ctx.answered and waited < LATEST:
+            raise TargetUnreachable(
+                f"{self.subject()} may still be made: nobody saw its creation answered, "
+                f"and {LATEST - waited:.0f}s are left in which it can land"
+            )
 
     def _ours(self, ctx: UndoContext) -> Document | None:
         document = ctx.cluster.read(self.touches())
