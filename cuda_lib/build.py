@@ -1,4 +1,4 @@
-"""Builds the library from Python: `python build.py [DIRECTORY]` prints the path of what was built.
+"""Builds the library from Python: `python build.py [DIRECTORY [COMPILER]]` prints the path of what was built.
 
 The Makefile is the one place that knows how; this only calls it and turns what is missing into one sentence.
 """
@@ -16,12 +16,12 @@ class CannotBuild(Exception):
     """The message is one sentence that says what is missing or wrong."""
 
 
-def build(directory: Path = HERE / "build", compiler: str = "gcc") -> Path:
-    """Build the library in `directory` and return its path; raises CannotBuild."""
+def build(directory: Path = HERE / "build", compiler: str = "gcc", what: str = "library") -> Path:
+    """Build the library (or "all": the stand-in driver too) in `directory`, return its path; raises CannotBuild."""
     for tool in ("make", compiler):
         if shutil.which(tool) is None:
             raise CannotBuild(f"There is no {tool} on this machine, which building the CUDA library needs.")
-    command = ["make", "-s", "-C", str(HERE), "library", f"BUILD={directory.resolve()}", f"CC={compiler}"]
+    command = ["make", "-s", "-C", str(HERE), what, f"BUILD={directory.resolve()}", f"CC={compiler}"]
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two builds in one folder would read each other's half-written files
@@ -34,7 +34,8 @@ def build(directory: Path = HERE / "build", compiler: str = "gcc") -> Path:
 
 def main(arguments: list[str]) -> int:
     try:
-        sys.stdout.write(f"{build(Path(arguments[0]) if arguments else HERE / 'build')}\n")
+        folder, compiler = (*arguments, *(str(HERE / "build"), "gcc")[len(arguments) :])
+        sys.stdout.write(f"{build(Path(folder), compiler)}\n")
     except CannotBuild as error:
         sys.stderr.write(f"{error}\n")
         return 1

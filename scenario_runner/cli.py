@@ -222,6 +222,20 @@ def recover(run_id: str | None, everything: bool, yes: bool, takeover: bool, **o
 
 
 @main.group()
+def cuda() -> None:
+    """The library that makes CUDA calls fail, which `patch_cuda` puts into workloads."""
+
+
+@cuda.command("build")
+@click.option("--compiler", default="gcc", show_default=True, help="For other nodes: aarch64-linux-gnu-gcc.")
+def cuda_build(compiler: str) -> None:
+    """Build the library where this installation came without one, or for nodes of another kind."""
+    from scenario_runner.app import cuda as app
+
+    _end(lambda: app.build(compiler))
+
+
+@main.group()
 def lab() -> None:
     """Keep a lab: a small cluster of real processes on this machine, for drills without GPUs."""
 

@@ -13,6 +13,7 @@ from scenario_runner.adapters.load_process import LoadProcess
 from scenario_runner.app.backend import Backend
 from scenario_runner.app.claiming import Waiting, claimed, refuse_orphans, scope_of, seat_in
 from scenario_runner.app.consent import Consent
+from scenario_runner.app.files import state_folder
 from scenario_runner.app.preflight import refuse_what_is_not_permitted, refuse_what_steps_object_to
 from scenario_runner.app.record import EventFile
 from scenario_runner.core.clock import Bell, Stop, SystemClock
@@ -54,7 +55,7 @@ def drill(scenario: Scenario, where: Backend, desk: Desk) -> Report:
     chosen = random.SystemRandom().randrange(2**31) if desk.seed is None else desk.seed
     plan = make_plan(scenario, where.cluster, where.agent, seed=chosen)
     refuse_what_is_not_permitted(plan, where)
-    libraries = CudaLibraryFiles()
+    libraries = CudaLibraryFiles(state_folder())
     refuse_what_steps_object_to(plan, where, libraries)
     desk.consent.obtain(plan, where)
     run_id = f"{clocks.undo.now().astimezone(UTC):%Y%m%d-%H%M%S}-{plan.scenario}-{secrets.token_hex(2)}"

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from scenario_runner.app.files import Sources, find, read
+from scenario_runner.app.files import Sources, find, read, state_folder
 from scenario_runner.app.place import Place
 from scenario_runner.errors import ExitCode, InvalidScenario, Problem, Refused
 from scenario_runner.format.lint import lint as lint_scenario
@@ -83,7 +83,7 @@ def plan(options: PlanOptions) -> str:
     with backend(options.place) as where:
         made = make_plan(scenario, where.cluster, where.agent, seed=seed)
         refuse_what_is_not_permitted(made, where)
-        refuse_what_steps_object_to(made, where, CudaLibraryFiles())
+        refuse_what_steps_object_to(made, where, CudaLibraryFiles(state_folder()))
         return "\n".join([*cluster_lines(where), render(made)])
 
 

@@ -16,7 +16,7 @@ from types import TracebackType
 
 from scenario_runner.errors import Refused, ScenarioRunnerError, TargetUnreachable
 from scenario_runner.lab import control
-from scenario_runner.lab.driver import build_driver
+from scenario_runner.lab.driver import find_driver
 from scenario_runner.lab.ending import bury
 from scenario_runner.lab.finding import find, is_gone, order_of
 from scenario_runner.lab.kernel_log_guard import why_not_real
@@ -160,7 +160,7 @@ def _claim_name(options: LabOptions, folder: Path) -> tuple[Order, Layout]:
     path = layout.root / "control.sock"
     if not control.fits(path):
         path = Path(tempfile.mkdtemp(prefix="scenario-runner-lab-")) / "control.sock"
-    driver, why_not = build_driver()
+    driver, why_not = find_driver()
     order = Order(options, lab_id, str(path), driver, why_not)
     draft = Layout(folder / f".{options.name}.{lab_id}")
     draft.logs.mkdir(parents=True)

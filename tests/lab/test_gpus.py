@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from scenario_runner.lab.driver import build_driver
+from scenario_runner.lab.driver import build_driver, find_driver
 from scenario_runner.lab.kubelet.environment import Facts, Objects
 from scenario_runner.lab.kubelet.gpus import Driver, Gpu, GpuPool, Holder, read_inventory
 from scenario_runner.lab.kubelet.sandbox import PodFiles, make_command
@@ -62,15 +62,15 @@ def test_a_lab_without_a_driver_tells_nothing_of_cuda(tmp_path: Path) -> None:
 
 
 def test_the_stand_in_driver_is_built_where_it_is_asked_for() -> None:
-    folder, why_not = build_driver()
+    folder, why_not = find_driver()
     assert (why_not, (Path(folder) / "libcuda.so.1").is_file()) == ("", True)
 
 
 def test_an_installation_without_sources_says_so(tmp_path: Path) -> None:
-    assert build_driver(tmp_path) == ("", "This installation came without the sources of the CUDA library.")
+    assert build_driver(tmp_path, tmp_path) == ("", "This installation came without the sources of the CUDA library.")
 
 
 def test_sources_that_can_not_be_built_say_what_the_compiler_said(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text("stub:\n\t@echo no such luck >&2; exit 1\n")
-    folder, why_not = build_driver(tmp_path)
+    folder, why_not = build_driver(tmp_path, tmp_path / "build")
     assert (folder, why_not.startswith("The stand-in driver could not be built: ")) == ("", True)

@@ -10,7 +10,7 @@ import pytest
 from fault_agent import cuda_control, cuda_hits
 from fault_agent.cuda_control import Mode, Rule
 from scenario_runner.adapters.cuda_library import CudaLibraryFiles
-from scenario_runner.lab.driver import build_driver
+from scenario_runner.lab.driver import find_driver
 from tests.cuda_lib.node import UUIDS, later, rule
 from tests.lab.inference.instance import Instance, exchange
 
@@ -29,7 +29,7 @@ class Gpus:
         (folder / "hits").mkdir()
         self._library = folder / "libscenario_cuda.so"
         self._library.write_bytes(CudaLibraryFiles().library(UNAME).content)
-        self._driver, why_not = build_driver()
+        self._driver, why_not = find_driver()
         assert why_not == ""
 
     def arm(self, *rules: Rule) -> None:
