@@ -79,7 +79,7 @@ def claimed(run_dir: Path, card: RunCard, waiting: Waiting) -> Iterator[Claimed]
     end = ThreadBeats().every(hold.every, hold.renew, "lease")
     at_once = False
     try:
-        yield Claimed(local.journal, hold, _Widening(card, local, hold))
+        yield Claimed(local.journal, hold, Widening(card, local, hold))
     except LeftAtOnce:
         at_once = True  # whoever insists on leaving waits for no API server: the Leases grow stale, the promises stay
         raise
@@ -90,7 +90,7 @@ def claimed(run_dir: Path, card: RunCard, waiting: Waiting) -> Iterator[Claimed]
         local.release(claims_stay=at_once)
 
 
-class _Widening:
+class Widening:
     """Claims nodes that turn out to be needed while the run lives."""
 
     def __init__(self, card: RunCard, local: Claim, hold: ClusterHold) -> None:
