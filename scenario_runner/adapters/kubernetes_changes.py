@@ -71,6 +71,8 @@ class KubernetesChanges:
         try:
             self._rest.send("POST", f"/api/v1/namespaces/{namespace}/pods", body, {**_MANAGER, "dryRun": "All"})
         except TargetRefused as refusal:
+            if refusal.code in {"Unauthorized", "NotKubernetes"}:
+                raise  # which says nothing about the pod
             return str(refusal)
         return ""
 

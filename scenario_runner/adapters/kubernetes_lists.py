@@ -23,6 +23,6 @@ def pages(rest: KubernetesRest, path: str, query: Mapping[str, str], *, patient:
         more = {"continue": go_on} if go_on else {}
         page = rest.get(path, {**query, "limit": str(_PAGE), **more}, patient=patient)
         yield page
-        go_on = "" if page is None else page["metadata"].get("continue") or ""
+        go_on = "" if page is None else (page.get("metadata") or {}).get("continue") or ""
         if not go_on:
             return

@@ -31,6 +31,7 @@ CALLS = {
     "edit_claimed": lambda cluster: cluster.edit_claimed(NODE, "run/1", (Edit(("spec", "unschedulable"), None, True),)),
     "create": lambda cluster: cluster.create(ObjectRef("v1", "ConfigMap", "dynamo", "x"), "run/1", {}),
     "delete": lambda cluster: cluster.delete(NODE),
+    "refuses_pod": lambda cluster: cluster.refuses_pod("dynamo", {"metadata": {}, "spec": {"containers": []}}),
     "edit": lambda cluster: cluster.edit(NODE, "1", (Edit(("spec", "unschedulable"), None, True),)),
 }
 every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
@@ -104,7 +105,7 @@ def test_credentials_that_are_not_accepted_are_told_with_the_file_they_come_from
     )
 
 
-@every_call
+@pytest.mark.parametrize("call", [one for name, one in CALLS.items() if name != "refuses_pod"])
 def test_what_is_not_allowed_is_told_in_the_words_of_the_server(ask, call):
     with (
         refusing(403, "Forbidden", 'nodes is forbidden: User "me" cannot list nodes') as url,
@@ -114,6 +115,12 @@ def test_what_is_not_allowed_is_told_in_the_words_of_the_server(ask, call):
     assert caught.value.code == "Forbidden"
     assert str(caught.value).startswith(f"the API server at {url} does not allow ")
     assert str(caught.value).endswith(': nodes is forbidden: User "me" cannot list nodes')
+
+
+def test_why_a_pod_would_not_be_admitted_is_an_answer_in_the_words_of_the_server(ask):
+    with refusing(403, "Forbidden", 'pods "x" is forbidden: violates PodSecurity "restricted:latest"') as url:
+        told = ask(url, CALLS["refuses_pod"])
+    assert told.endswith(': pods "x" is forbidden: violates PodSecurity "restricted:latest"')
 
 
 @every_call
@@ -166,7 +173,10 @@ def test_a_kubeconfig_that_is_none_is_told(tmp_path, text):
 def test_a_kind_of_workload_that_does_not_exist_is_told_with_those_that_do(ask):
     with nobody() as url, pytest.raises(TargetRefused) as caught:
         ask(url, lambda cluster: cluster.workload("deploy", "dynamo", "web"))
-    assert str(caught.value) == "deploy is no kind of workload; there are deployment, statefulset, daemonset"
+    assert str(caught.value) == (
+        "deploy is no kind of workload; there are deployment, statefulset, daemonset, leaderworkerset,"
+        " dynamographdeployment"
+    )
 
 
 def test_a_result_that_the_server_finds_invalid_is_no_conflict(ask):
