@@ -287,6 +287,10 @@ class Step(BaseModel):
         """The workload target whose pods this step replaces: what was found through them is chosen again then."""
         return None
 
+    def pins(self) -> str | None:
+        """The workload target whose pods this step keeps on the nodes where they are: none of them can move then."""
+        return None
+
     def strikes(self) -> Strike | None:
         """What a fault does to the nodes of its `target`, for guards and consequences; None: this is no fault."""
         return None

@@ -22,15 +22,16 @@ class Felt:
 
 def felt(hit: Sequence[Victim], targets: Mapping[str, Target], cluster: ClusterReads, agent: AgentReads) -> Felt:
     """
-    Refuse faults of which no workload of the scenario can feel a single one; nothing where it names no workload.
+    Refuse faults on GPUs that there are not, and those of which no workload that the scenario names can feel one.
 
     A fault on a GPU is felt by the pod that holds it. A fault on a node, of which the platform drains that node, is
     felt by every pod there that holds a GPU. Where others are felt (each node in turn, say), one that is not is only
     remarked upon: which pods are where changes with every drain.
     """
     workloads = {name: one for name, one in targets.items() if isinstance(one, WorkloadTarget)}
-    if not workloads or not hit:
-        return Felt()
+    missing = list(dict.fromkeys(text for victim in hit if (text := _missing(victim, agent))))
+    if missing or not workloads or not hit:
+        return Felt(refusals=tuple(missing))
     pods = {
         f"{pod.namespace}/{pod.name}": pod.node
         for one in workloads.values()
@@ -38,13 +39,20 @@ def felt(hit: Sequence[Victim], targets: Mapping[str, Target], cluster: ClusterR
         if pod.node and not pod.deleting
     }
     look = _Holders(" or ".join(workloads), pods, agent)
-    missing = list(dict.fromkeys(text for victim in hit if (text := look.missing(victim))))
-    if missing:
-        return Felt(refusals=tuple(missing))
     idle = [(victim, why) for victim in hit if (why := look.idle(victim, targets))]
     if len(idle) < len(hit):
         return Felt(remarks=tuple(dict.fromkeys(why for _, why in idle)))
     return Felt(tuple(dict.fromkeys(f"{why}; {look.held(victim.node.name)}" for victim, why in idle)))
+
+
+def _missing(victim: Victim, agent: AgentReads) -> str:
+    """Why there is no such GPU; "" when there is."""
+    seats = agent.gpus(victim.node.name)
+    try:
+        seat_of(victim.node.name, seats, victim.gpu)
+    except StepBroken as error:
+        return str(error)
+    return ""
 
 
 @dataclass(frozen=True)
@@ -54,15 +62,6 @@ class _Holders:
     names: str
     pods: Mapping[str, str]
     agent: AgentReads
-
-    def missing(self, victim: Victim) -> str:
-        """Why there is no such GPU; "" when there is."""
-        seats = self.agent.gpus(victim.node.name)
-        try:
-            seat_of(victim.node.name, seats, victim.gpu)
-        except StepBroken as error:
-            return str(error)
-        return ""
 
     def idle(self, victim: Victim, targets: Mapping[str, Target]) -> str:
         """Why nobody will feel the fault; "" when somebody will."""

@@ -16,6 +16,7 @@ def lint(scenario: Scenario) -> list[Finding]:
     _lint_ids(scenario, findings)
     lint_targets(scenario, findings)
     lint_loads(scenario, findings)
+    _lint_pins(scenario, findings)
     _lint_verdict(scenario, findings)
     return findings.sorted()
 
@@ -40,6 +41,20 @@ def _with_groups(scenario: Scenario) -> Iterator[StepEntry]:
                     known.add(id(group))
                     yield group
             yield entry
+
+
+def _lint_pins(scenario: Scenario, findings: Findings) -> None:
+    """Pods that a step keeps on their nodes are waited for elsewhere: they come only once that is taken back."""
+    pinned: dict[str, int] = {}
+    for entry, _ in scenario.entries(Phase.STEPS):
+        if entry.step is None:
+            continue
+        target, away_from = getattr(entry.step, "target", ""), getattr(entry.step, "away_from", None)
+        if away_from is not None and target in pinned:
+            text = f"{target} is pinned to its nodes in line {pinned[target]}: its pods can not leave {away_from}"
+            findings.warn((*entry.loc, entry.kind, "away_from"), text)
+        if (workload := entry.step.pins()) is not None:
+            pinned[workload] = entry.mark.line
 
 
 def _lint_verdict(scenario: Scenario, findings: Findings) -> None:

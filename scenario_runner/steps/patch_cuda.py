@@ -16,7 +16,7 @@ from scenario_runner.core.edits import edited
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.permissions import Permission
 from scenario_runner.core.pod_sightings import pods_of
-from scenario_runner.core.ports import ClusterReads, CudaLibraries, Document, Edit
+from scenario_runner.core.ports import ClusterReads, CudaLibraries, Document, Edit, ObjectRef
 from scenario_runner.core.states import PodState
 from scenario_runner.core.step import Context, Step, Strike, TargetKinds
 from scenario_runner.core.targets import Target, WorkloadTarget
@@ -24,7 +24,7 @@ from scenario_runner.core.undo.delete_created import DeleteCreated
 from scenario_runner.core.undo.revert_edits import RevertEdits
 from scenario_runner.errors import DeadlineExceeded, StepBroken
 from scenario_runner.gpu.profiles import profiles
-from scenario_runner.workloads.cuda import LIBRARY_FILE, carried_config_map, cuda_edits, pin_edits
+from scenario_runner.workloads.cuda import LIBRARY_FILE, carried_config_map, cuda_edits, env_sources, pin_edits
 from scenario_runner.workloads.kinds import KINDS
 from scenario_runner.workloads.pod_templates import document_ref, pods
 from scenario_runner.workloads.rollout import look_at_rollout, running_pods
@@ -98,6 +98,9 @@ class PatchCuda(Step):
     def replaces(self) -> str | None:
         return self.target
 
+    def pins(self) -> str | None:
+        return self.target if self.pin else None
+
     def strikes(self) -> Strike | None:
         return Strike(self._fault.words, target=self.victim or "") if self.armed else None
 
@@ -148,6 +151,7 @@ class PatchCuda(Step):
         carried = carried_config_map(document)
         name = carried or DeleteCreated.name_for(run_id, f"cuda-{crc32(what.encode()):08x}")
         edits = cuda_edits(document, name, self.containers)
+        _must_not_hide_a_preload(cluster, document, self.containers)
         if edits and self.pin:
             edits += pin_edits(document, _hosts(cluster, there))
         content = {} if carried or not edits else _config_map(libraries, _machine(cluster, there))
@@ -218,6 +222,19 @@ def _config_map(libraries: CudaLibraries, machine: str) -> dict[str, Any]:
             f"the CUDA library has {len(text)} bytes as text, a ConfigMap holds {_LARGEST} at most: build it stripped"
         )
     return {"binaryData": {LIBRARY_FILE: text}, "immutable": True}
+
+
+def _must_not_hide_a_preload(cluster: ClusterReads, document: Document, containers: Sequence[str]) -> None:
+    """A variable of a container's own hides one of the same name that comes from a ConfigMap (envFrom)."""
+    for source in env_sources(document, containers):
+        found = cluster.read(ObjectRef("v1", "ConfigMap", document.ref.namespace, source.config_map))
+        names = {source.prefix + key for key in ((found.content.get("data") or {}) if found else {})}
+        if "LD_PRELOAD" in names:
+            raise StepBroken(
+                f"container {source.container} of {document.ref.kind} {document.ref.name} takes LD_PRELOAD from"
+                f" ConfigMap {source.config_map} (envFrom), and ours would hide it: write it as a value, or name other"
+                " containers"
+            )
 
 
 def _must_be_admitted(cluster: ClusterReads, target: WorkloadTarget, document: Document, edits: Sequence[Edit]) -> None:

@@ -1,6 +1,7 @@
 """The edits that put the CUDA library into a workload, in passthrough: it does nothing until an agent arms a fault."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from scenario_runner.core.edits import leaf
@@ -29,6 +30,26 @@ def cuda_edits(document: Document, config_map: str, containers: Sequence[str]) -
     _check_names(document, templates, containers)
     edits = [edit for one in templates for edit in _edits(document, one, config_map, containers)]
     return [edit for edit in edits if edit.was != edit.became]
+
+
+@dataclass(frozen=True)
+class EnvSource:
+    """A ConfigMap from which a container takes all its variables, with a prefix before each name."""
+
+    container: str
+    config_map: str
+    prefix: str
+
+
+def env_sources(document: Document, containers: Sequence[str]) -> Iterator[EnvSource]:
+    """Where `containers` (all, if empty) may get an LD_PRELOAD that does not stand in the workload itself."""
+    for template in pod_templates(document):
+        for name, path in template.containers.items():
+            if (containers and name not in containers) or leaf(document.content, (*path, "env", "name=LD_PRELOAD")):
+                continue
+            for one in leaf(document.content, (*path, "envFrom")) or ():
+                if config_map := leaf(one, ("configMapRef", "name")):
+                    yield EnvSource(name, str(config_map), str(one.get("prefix") or ""))
 
 
 def pin_edits(document: Document, hosts: Sequence[str]) -> list[Edit]:

@@ -1,0 +1,207 @@
+"""Everything about CUDA that a scenario or a cluster can get wrong: one sentence each, before anything is changed."""
+
+import copy
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from scenario_runner.adapters.cuda_library import CudaLibraryFiles
+from scenario_runner.app.backend import Address
+from scenario_runner.app.preflight import needs, refuse_what_steps_object_to, sentence
+from scenario_runner.core.permissions import Permission
+from scenario_runner.core.ports import CudaLibrary
+from scenario_runner.core.states import WorkloadState
+from scenario_runner.errors import InvalidScenario, Refused
+from scenario_runner.format.lint import lint
+from scenario_runner.format.loader import load
+from scenario_runner.format.plan import make_plan
+from scenario_runner.steps import STEPS
+from tests.format.cluster import pod, small_cluster
+from tests.format.files import NOTHING_GIVEN
+
+HEAD = """version: 1
+name: drill
+namespace: dynamo
+targets:
+  worker: {workload: deployment/w}
+  victim: {gpu_of: worker}
+  place: {node: gpu-1}
+"""
+PATCH = "steps:\n- patch_cuda: worker\n"
+ARM = "- arm_cuda: {target: victim, xid: 79}\n  id: lost\n"
+JUDGED = "- assert_cuda_hits: {of: lost, processes: at least 1}\n"
+
+
+class Here:
+    """A small cluster whose Deployment can be patched, and the way of a scenario until it would begin."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.cluster, self.agent = small_cluster()
+        self.library_size, self.machine = 10, ""
+        self.container: dict[str, Any] = {"name": "main", "image": "vllm"}
+
+    def library(self, machine):
+        return CudaLibrary(b"x" * self.library_size, self.machine or machine)
+
+    def begin(self, text=PATCH + ARM + JUDGED, head=HEAD):
+        content = {"spec": {"template": {"spec": {"containers": [copy.deepcopy(self.container)]}}}}
+        self.cluster.documents["Deployment/dynamo/w"] = {"uid": "uid", "version": 1, "content": content}
+        file = self.folder / "drill.yaml"
+        file.write_text(head + text)
+        plan = make_plan(load(file, NOTHING_GIVEN, STEPS), self.cluster, self.agent, seed=1)
+        refuse_what_steps_object_to(plan, SimpleNamespace(cluster=self.cluster), self)
+        return plan
+
+    def refused(self, *text, **more):
+        before = copy.deepcopy(self.cluster.documents)
+        with pytest.raises((Refused, InvalidScenario)) as refused:
+            self.begin(*text, **more)
+        before.setdefault("Deployment/dynamo/w", self.cluster.documents.get("Deployment/dynamo/w"))
+        assert self.cluster.documents == before
+        return str(refused.value).replace(f"{self.folder}/", "")
+
+
+@pytest.fixture
+def here(tmp_path):
+    return Here(tmp_path)
+
+
+def test_a_drill_in_order_may_begin(here):
+    assert here.begin().scenario == "drill"
+
+
+def test_an_unknown_profile_is_answered_with_what_was_meant(here):
+    assert here.refused(PATCH + ARM.replace("xid: 79", "profile: gpu-last") + JUDGED) == (
+        "drill.yaml:10:13: steps[1].arm_cuda: there is no CUDA profile 'gpu-last': did you mean gpu-lost?"
+    )
+
+
+def test_an_xid_without_a_profile_is_answered_with_those_that_have_one(here):
+    assert here.refused(PATCH + ARM.replace("79", "62") + JUDGED) == (
+        "drill.yaml:10:13: steps[1].arm_cuda: XID 62 has no CUDA profile: name a `profile`, or take one of "
+        "13, 31, 43, 48, 74, 79, 94, 95, 119, 120"
+    )
+
+
+def test_a_gpu_that_the_node_does_not_have(here):
+    arm = ARM.replace("victim, xid: 79", "place, xid: 79, gpu: 5")
+    assert here.refused(PATCH + arm + JUDGED) == (
+        "gpu-1 has no GPU 5; it has 0 (GPU-10, 4001:10:00), 1 (GPU-11, 4001:11:00)"
+    )
+
+
+def test_a_gpu_that_the_node_does_not_have_where_no_workload_is_named_either(here):
+    head = HEAD.partition("targets")[0] + "targets: {place: {node: gpu-1}}\n"
+    arm = ARM.replace("victim, xid: 79", "place, xid: 79, gpu: 5")
+    assert here.refused("steps:\n" + arm + JUDGED, head=head) == (
+        "gpu-1 has no GPU 5; it has 0 (GPU-10, 4001:10:00), 1 (GPU-11, 4001:11:00)"
+    )
+
+
+def test_a_workload_that_is_missing(here):
+    del here.cluster.workload_states["deployment", "dynamo", "w"]
+    assert here.refused() == ("target worker: there is no deployment/w in namespace dynamo; there are no workloads")
+
+
+def test_a_workload_with_zero_replicas(here):
+    state = here.cluster.workload_states["deployment", "dynamo", "w"]
+    here.cluster.workload_states["deployment", "dynamo", "w"] = replace(state, replicas=0)
+    head, control = HEAD.replace("  victim: {gpu_of: worker}\n", ""), "control: true\n"
+    waits = "- wait_for_node: {target: place, reached: ready}\n"
+    assert here.refused(PATCH + waits, head=control + head) == (
+        "step 01-patch_cuda: deployment/w has zero replicas: nobody would load the library; scale it up first"
+    )
+
+
+def test_a_workload_that_selects_no_pods(here):
+    for name, node in (("w-a", "gpu-2"), ("w-b", "gpu-1"), ("w-c", "gpu-3")):
+        here.cluster.put(pod(name, node, labels={"app": "another"}))
+    assert here.refused() == "target victim: no pod of worker runs on a node"
+
+
+def test_a_library_that_is_built_for_another_machine(here, tmp_path, monkeypatch):
+    file = tmp_path / "library.so"
+    file.write_bytes(b"\x7fELF" + bytes(14) + (183).to_bytes(2, "little"))
+    monkeypatch.setenv("SCENARIO_RUNNER_CUDA_LIBRARY", str(file))
+    here.library = CudaLibraryFiles(tmp_path).library
+    assert here.refused() == (
+        "step 01-patch_cuda: the CUDA library is built for aarch64, and the nodes are x86_64: build it for them "
+        "(cuda_lib/README.md) and say where it is with SCENARIO_RUNNER_CUDA_LIBRARY"
+    )
+
+
+def test_a_library_that_no_config_map_holds(here):
+    here.library_size = 800_000
+    assert here.refused() == (
+        "step 01-patch_cuda: the CUDA library has 1066668 bytes as text, a ConfigMap holds 1044480 at most: "
+        "build it stripped"
+    )
+
+
+def test_a_preload_from_a_reference_to_a_config_map(here):
+    source = {"configMapKeyRef": {"name": "settings", "key": "preload"}}
+    here.container["env"] = [{"name": "LD_PRELOAD", "valueFrom": source}]
+    assert here.refused() == (
+        "step 01-patch_cuda: container main of Deployment w takes LD_PRELOAD from elsewhere (valueFrom), and what "
+        "comes from there can not be added to: write it as a value, or name other containers"
+    )
+
+
+def test_a_preload_among_all_variables_of_a_config_map(here):
+    here.container["envFrom"] = [{"configMapRef": {"name": "settings"}, "prefix": "LD_"}]
+    here.cluster.documents["ConfigMap/dynamo/settings"] = {
+        "uid": "u", "version": 1, "content": {"data": {"PRELOAD": "/usr/lib/libjemalloc.so"}},
+    }  # fmt: skip
+    assert here.refused() == (
+        "step 01-patch_cuda: container main of Deployment w takes LD_PRELOAD from ConfigMap settings (envFrom), and "
+        "ours would hide it: write it as a value, or name other containers"
+    )
+    here.container["envFrom"][0]["prefix"] = "MY_"
+    assert here.begin().scenario == "drill"
+
+
+def test_a_container_that_there_is_not(here):
+    assert here.refused(PATCH.replace("worker", "{target: worker, containers: [vllm]}") + ARM + JUDGED) == (
+        "step 01-patch_cuda: Deployment w has no container vllm; it has main"
+    )
+
+
+def test_a_namespace_that_is_guarded(here):
+    here.cluster.workload_states["deployment", "kube-system", "w"] = WorkloadState(
+        "deployment", "kube-system", "w", "uid", 3, "app=w"
+    )
+    here.cluster.put(replace(pod("w-a", "gpu-2"), namespace="kube-system"))
+    head = HEAD.replace("deployment/w", "deployment/w, namespace: kube-system").replace(
+        "gpu_of: worker", "gpu: {node: gpu-1}"
+    )
+    assert "step 01-patch_cuda changes worker in namespace kube-system, which is protected" in here.refused(head=head)
+
+
+def test_a_namespace_that_does_not_admit_the_pods(here):
+    here.cluster.refusing_pods = 'the API server does not allow it: violates PodSecurity "restricted:latest"'
+    assert here.refused() == (
+        "step 01-patch_cuda: pods of deployment/w with the CUDA library would not be admitted, as it reaches the "
+        "node's control file by hostPath: label namespace dynamo pod-security.kubernetes.io/enforce=privileged, or "
+        'drill elsewhere; the API server does not allow it: violates PodSecurity "restricted:latest"'
+    )
+
+
+def test_no_permission_to_patch(here):
+    where: Any = SimpleNamespace(address=Address("", context="prod", agent_url="http://agents"), agent=None)
+    lacking = Permission("patch", "deployments", "apps", "dynamo")
+    assert lacking in needs(here.begin(), where)
+    assert sentence(lacking) == (
+        "we may not patch deployments.apps in namespace dynamo: the Role scenario-runner of that namespace "
+        "(Helm chart agent/deploy/runner) grants it"
+    )
+
+
+def test_pods_that_are_pinned_and_waited_for_elsewhere(tmp_path):
+    file = tmp_path / "drill.yaml"
+    waits = "- wait_for_pods: {target: worker, ready: all, away_from: victim}\n"
+    file.write_text(HEAD + PATCH.replace("worker", "{target: worker, pin: true}") + ARM + waits + JUDGED)
+    found = [f"{one.problem.line}: {one.problem.text}" for one in lint(load(file, NOTHING_GIVEN, STEPS))]
+    assert found[1:] == ["12: worker is pinned to its nodes in line 9: its pods can not leave victim"]
