@@ -1,11 +1,9 @@
-"""The runner against the real cluster from outside, the fault agents of a test, and users of all sorts."""
+"""The runner against the real cluster from outside, and users of all sorts."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,8 @@ from typing import Any
 import yaml
 
 from tests.e2e.cluster import Cluster
-from tests.e2e.image import AGENT_IMAGE
-from tests.e2e.namespace import Namespace
 
 ROOT = Path(__file__).parents[2]
-CHART = ROOT / "agent" / "deploy" / "chart"
 
 
 @dataclass(frozen=True)
@@ -55,31 +50,3 @@ class Outside:
         file = self.folder / "kubeconfig"
         file.write_text(yaml.safe_dump(content))
         return file
-
-
-@contextmanager
-def fault_agents(namespace: Namespace, folder: Path) -> Iterator[str]:
-    """The chart, installed into the namespace with a state of its own on the nodes; what `--agent` takes."""
-    cluster = namespace.cluster
-    inventory = {
-        node: [{"index": gpu.index, "minor": gpu.index, "uuid": gpu.uuid, "pci": gpu.pci} for gpu in cluster.gpus(node)]
-        for node in cluster.nodes
-    }
-    repository, _, tag = AGENT_IMAGE.rpartition(":")
-    values = folder / "values.yaml"
-    values.write_text(
-        json.dumps(
-            {
-                "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
-                "node": {"stateDir": f"/var/lib/fault-agent-{namespace.name}", "inventory": inventory},
-                "gateway": {"awayFrom": {"mode": "preferred"}},
-            }
-        )
-    )
-    cluster.kubectl("label", "namespace", namespace.name, "pod-security.kubernetes.io/enforce=privileged")
-    where = ("--namespace", namespace.name)
-    cluster.helm("install", "fault-agent", str(CHART), *where, "--values", str(values), "--wait", "--timeout=120s")
-    try:
-        yield f"{namespace.name}/fault-agent"
-    finally:
-        cluster.helm("uninstall", "fault-agent", *where, "--wait")

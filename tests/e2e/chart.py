@@ -33,22 +33,27 @@ class Release:
     namespace: str
     folder: Path
     values: Json = field(default_factory=dict)
+    name: str = RELEASE
 
     def install(self) -> None:
-        self.cluster.helm("install", RELEASE, str(AGENT_CHART), "--create-namespace", *self._options())
+        self.cluster.helm("install", self.name, str(AGENT_CHART), "--create-namespace", *self._options())
         self.wait()
 
     def upgrade(self, **node: Any) -> None:
         """With other values for the nodes."""
-        self.cluster.helm("upgrade", RELEASE, str(AGENT_CHART), *self._options(**node))
+        self.cluster.helm("upgrade", self.name, str(AGENT_CHART), *self._options(**node))
         self.wait()
 
+    def write_values(self, file: Path, **node: Any) -> None:
+        """What helm has to be told; `node` are other values for the nodes."""
+        file.write_text(json.dumps({**self.values, "node": {**self.values["node"], **node}}))
+
     def wait(self) -> None:
-        for workload in (f"daemonset/{RELEASE}-node", f"deployment/{RELEASE}-gateway"):
+        for workload in (f"daemonset/{self.name}-node", f"deployment/{self.name}-gateway"):
             self.kubectl("rollout", "status", workload, "--timeout=120s")
 
     def uninstall(self, *options: str) -> subprocess.CompletedProcess[str]:
-        command = ["uninstall", RELEASE, f"--namespace={self.namespace}", "--wait", "--timeout=120s", *options]
+        command = ["uninstall", self.name, f"--namespace={self.namespace}", "--wait", "--timeout=120s", *options]
         return try_to_run(self.cluster.helm_path, f"--kubeconfig={self.cluster.kubeconfig}", *command)
 
     def remove(self) -> None:
@@ -91,7 +96,7 @@ class Release:
         self.kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=60s")
 
     def secret(self, name: str) -> dict[str, bytes]:
-        data = self.get("secret", f"{RELEASE}-{name}")["data"]
+        data = self.get("secret", f"{self.name}-{name}")["data"]
         return {key: base64.b64decode(value) for key, value in data.items()}
 
     @contextmanager
@@ -121,8 +126,7 @@ class Release:
 
     def _options(self, **node: Any) -> list[str]:
         file = self.folder / "values.json"
-        values = {**self.values, "node": {**self.values["node"], **node}}
-        file.write_text(json.dumps(values))
+        self.write_values(file, **node)
         return [f"--namespace={self.namespace}", f"--values={file}"]
 
 
@@ -130,7 +134,7 @@ def _is_ready(pod: Json) -> bool:
     return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
 
 
-def release(cluster: Cluster, namespace: str, folder: Path) -> Release:
+def release(cluster: Cluster, namespace: str, folder: Path, name: str = RELEASE) -> Release:
     """Every node of the cluster may be a victim, so the gateways have nowhere else to go."""
     repository, _, tag = AGENT_IMAGE.rpartition(":")
     inventory = {
@@ -144,7 +148,7 @@ def release(cluster: Cluster, namespace: str, folder: Path) -> Release:
         "gateway": {"awayFrom": {"mode": "preferred"}},
         "uninstall": {"within": 60},
     }
-    return Release(cluster, namespace, folder, values)
+    return Release(cluster, namespace, folder, values, name)
 
 
 def inject(gateway: httpx.Client, node: str, key: str) -> Json:

@@ -4,21 +4,65 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.chart import RELEASE, Release
+from tests.e2e.chart import Release
 from tests.e2e.cluster import Cluster
+from tests.e2e.place import Trouble
+from tests.e2e.running import wait_for
 from tests.e2e.stage import SERVICE
 
 Json = dict[str, Any]
 
 _ROOT = Path(__file__).parents[2]
 # The load has to start in time although the cluster that is broken has the same two processors.
-_FIRST_IN_LINE = ("chrt", "--rr", "1")
+FIRST_IN_LINE = ("chrt", "--rr", "1")
+_RUNNER = (*FIRST_IN_LINE, sys.executable, "-m", "scenario_runner")
 _ROLLOUTS = "deployment.kubernetes.io/revision"
 _TRACES = "k8saas.nvidia.com/uncordon-"  # labels by which the platform says that it has uncordoned a node
+
+
+@dataclass(frozen=True)
+class Drill:
+    """One that goes on while the test does something to the cluster."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+    reports: Path
+    earlier: frozenset[Path]  # folders of runs that there were before
+
+    def wait_until(self, what: str, seconds: float = 60.0) -> None:
+        """Until its events tell of it: `what` is a part of a line of JSON."""
+        wait_for(f"the drill tells of {what}", seconds, lambda: what in self._events() or self._is_over(), every=0.2)
+        if what not in self._events():
+            raise Trouble(f"The drill ended before it told of {what}: {self.said()}")
+
+    def ends(self, seconds: float = 200.0) -> tuple[int, str]:
+        """Its exit code and what it said."""
+        return self.process.wait(seconds), self.said()
+
+    def kill(self) -> str:
+        """Without a chance to take anything back; the run's id."""
+        self.process.kill()
+        self.process.wait()
+        (folder,) = self._folders()
+        return folder.name
+
+    def said(self) -> str:
+        return self.output.read_text()
+
+    def _folders(self) -> set[Path]:
+        return set(self.reports.glob("*")) - self.earlier
+
+    def _events(self) -> str:
+        return "".join(file.read_text() for one in self._folders() for file in one.glob("events.ndjson"))
+
+    def _is_over(self) -> bool:
+        return self.process.poll() is not None
 
 
 @dataclass(frozen=True)
@@ -33,31 +77,41 @@ class Stage:
         """A shipped scenario by its name, or a file."""
         return self.call("run", *self._words(scenario), *options)
 
-    def start(self, scenario: str | Path, *options: str, state: str = "state") -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*_FIRST_IN_LINE, sys.executable, "-m", "scenario_runner", "run", *self._words(scenario), *options],
-            cwd=self.folder, env=self._environment(state), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
+    @contextmanager
+    def running(self, scenario: str | Path, *options: str, state: str = "state") -> Iterator[Drill]:
+        """The same in the background; a test that fails ends it."""
+        output, reports = self.folder / "output", self.folder / "reports"
+        earlier = frozenset(reports.glob("*"))
+        with output.open("wb") as file, subprocess.Popen(
+            [*_RUNNER, "run", *self._words(scenario), *options],
+            cwd=self.folder, env=self.environment(state), stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+        ) as process:  # fmt: skip
+            try:
+                yield Drill(process, output, reports, earlier)
+            finally:
+                if process.poll() is None:
+                    process.terminate()  # it takes everything back
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(60)
+                    process.kill()
 
     def call(self, *words: str, state: str = "state") -> subprocess.CompletedProcess[str]:
         """Any command; another `state` is what another machine has."""
         return subprocess.run(
-            [*_FIRST_IN_LINE, sys.executable, "-m", "scenario_runner", *words],
-            cwd=self.folder, env=self._environment(state), capture_output=True, text=True,
+            [*_RUNNER, *words], cwd=self.folder, env=self.environment(state), capture_output=True, text=True,
             stdin=subprocess.DEVNULL, timeout=280, check=False,
         )  # fmt: skip
 
     def where(self) -> list[str]:
-        """The options that say which cluster and which agents."""
-        return ["--context", self.cluster.context, "--agent", f"{self.agents.namespace}/{RELEASE}"]
+        """The options that say which cluster; the agents are found by their Service."""
+        return ["--context", self.cluster.context]
 
     def _words(self, scenario: str | Path) -> list[str]:
         file = scenario if isinstance(scenario, Path) else _ROOT / "scenarios" / f"{scenario}.yaml"
         fast = _ROOT / "scenarios" / "vars" / "e2e.yaml"
         return [*self.where(), "--yes", "--report-dir", "reports", "--vars-file", str(fast), str(file)]
 
-    def _environment(self, state: str) -> dict[str, str]:
+    def environment(self, state: str = "state") -> dict[str, str]:
         own = {"SCENARIO_RUNNER_STATE": str(self.folder / state), "PYTHONPATH": str(_ROOT)}
         return {**os.environ, **own, "KUBECONFIG": str(self.cluster.kubeconfig)}
 

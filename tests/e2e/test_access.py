@@ -2,18 +2,15 @@
 
 import os
 import pty
-import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.access import Outside, fault_agents
+from tests.e2e.access import Outside
 from tests.e2e.cluster import Cluster
 from tests.e2e.image import RUNNER_IMAGE
 from tests.e2e.namespace import Namespace
-from tests.e2e.running import wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -133,87 +130,6 @@ def test_every_permission_that_is_missing_is_named_with_what_grants_it(
         f"we may not get services/proxy web in namespace {name}: choose another way with --reach, or run inside the "
         "cluster" in said
     )
-
-
-@pytest.fixture(scope="module")
-def home(real_cluster: Cluster) -> Iterator[Namespace]:
-    """Where the drills with faults are at home; the agents in it serve all of them."""
-    made = Namespace.make(real_cluster)
-    made.deploy("web", 2)
-    yield made
-    made.remove()
-
-
-@pytest.fixture(scope="module")
-def agents(home: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with fault_agents(home, tmp_path_factory.mktemp("agents")) as found:
-        yield found
-
-
-@pytest.fixture
-def fault(outside: Outside, home: Namespace) -> str:
-    """A drill with a fault that nothing answers: requests go on meanwhile."""
-    return outside.scenario(
-        name="fault",
-        namespace=home.name,
-        requires=["agent"],
-        guards={"allow": ["cordon", "drain", "reboot"]},
-        targets={"web": {"service": "web"}, "victim": {"gpu": {"node": "gpu-1", "index": 0}}},
-        steps=[
-            {"send_requests": {"target": "web", "rate": "4/s"}, "id": "traffic", "background": True},
-            {"inject_xid": {"target": "victim", "xid": 79, "expect": "written"}},
-            {"pause": "8s"},
-            {"join": "traffic"},
-            {"assert_success": {"load": "traffic", "ratio": "at least 0.99"}},
-        ],
-    )
-
-
-@pytest.mark.kmsg
-def test_a_fault_is_injected_and_taken_back_through_the_api_server(outside: Outside, agents: str, fault: str):
-    done = outside.call("run", "--yes", "--context", outside.cluster.context, "--agent", agents, fault)
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
-    assert f"  fault agents at {agents}:8443 through the API server's proxy" in lines
-    assert lines[lines.index("  victims:") + 1] == "    XID 79 on GPU 0 of gpu-1"
-    assert "    gpu-1: cordon, drain, reboot (the platform's answer to XID 79)" in lines
-    assert "XID 79 on gpu-1 is recovered" in done.stdout
-
-
-@pytest.mark.kmsg
-def test_what_a_killed_run_left_is_taken_back_by_recover(outside: Outside, agents: str, fault: str):
-    context = ("--context", outside.cluster.context)
-    with subprocess.Popen(
-        outside.words("run", "--yes", *context, "--agent", agents, fault), cwd=outside.folder,
-        env=outside.environment(), stdout=subprocess.DEVNULL, start_new_session=True,
-    ) as running:  # fmt: skip
-        wait_for("the fault is active", 60, lambda: _has_begun(outside.folder))
-        running.send_signal(signal.SIGKILL)
-    refused = outside.call("run", "--yes", *context, "--agent", agents, fault)
-    assert refused.returncode == 4, refused.stdout + refused.stderr
-    run_id = next(outside.folder.glob("reports/*")).name
-    done = outside.call("recover", "--yes", run_id)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{run_id}: XID 79 on gpu-1: kept: XID 79 on gpu-1 is recovered" in done.stdout
-
-
-def _has_begun(folder: Path) -> bool:
-    return any('"value": "active"' in file.read_text() for file in folder.glob("reports/*/events.ndjson"))
-
-
-@pytest.mark.kmsg
-def test_a_drill_goes_on_when_the_api_server_is_killed_and_comes_back(outside: Outside, agents: str, fault: str):
-    words = outside.words("run", "--yes", "--context", outside.cluster.context, "--agent", agents, fault)
-    with subprocess.Popen(
-        words, cwd=outside.folder, env=outside.environment(), stdout=subprocess.PIPE, text=True
-    ) as running:
-        wait_for("the fault is active", 60, lambda: _has_begun(outside.folder))
-        outside.cluster.stop_api_server()
-        outside.cluster.start_api_server()
-        said, _ = running.communicate(timeout=120)
-    # Requests go through the API server as well: some of them fail, which is what the plan says of this way.
-    assert running.returncode in {0, 1}, said
-    assert "XID 79 on gpu-1 is recovered" in said
 
 
 def test_a_drill_inside_a_pod_needs_no_context_and_goes_straight_to_services(

@@ -1,13 +1,9 @@
 """Claims and changes on the real API server: what it refuses is what keeps two runners apart."""
 
 import json
-import os
 import secrets
-import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
@@ -32,7 +28,6 @@ from scenario_runner.engine.records import Promise
 from scenario_runner.engine.run_card import RunCard, Scope
 from scenario_runner.errors import Fenced, Orphaned, Refused, TargetRefused
 from tests.contract.test_changes import CUSTOM, definition
-from tests.e2e.access import Outside, fault_agents
 from tests.e2e.cluster import Cluster
 from tests.e2e.namespace import Namespace
 from tests.e2e.running import wait_for
@@ -288,55 +283,6 @@ def test_custom_workloads_are_set_back_to_the_letter(
         assert undo.leftover(undoing(api)) is None
     finally:
         cluster.kubectl("delete", "crd", name, "--wait=false")
-
-
-@pytest.mark.kmsg
-def test_a_killed_run_is_recovered_from_another_machine(cluster: Cluster, namespace: Namespace, tmp_path: Path) -> None:
-    """Two folders are two machines: they have nothing in common but the cluster."""
-    namespace.deploy("web", 1)
-    one, two = (Outside(cluster, tmp_path / name) for name in ("one", "two"))
-    for machine in (one, two):
-        machine.folder.mkdir()
-    drill = long_drill(namespace.name)
-    with fault_agents(namespace, tmp_path) as agents:
-        where = ("--yes", "--context", cluster.context, "--agent", agents)
-        with subprocess.Popen(
-            one.words("run", *where, one.scenario(**drill)), cwd=one.folder, env=one.environment(),
-            stdout=subprocess.DEVNULL, start_new_session=True,
-        ) as running:  # fmt: skip
-            wait_for("the fault is active", 60, lambda: _is_active(one.folder))
-            run_id = next(one.folder.glob("reports/*")).name
-            refused = two.call("run", *where, two.scenario(**drill))
-            running.send_signal(signal.SIGKILL)
-        assert (refused.returncode, refused.stdout.splitlines()[-1]) == (
-            3, f"long: node gpu-2 belongs to run {run_id} on {os.uname().nodename}, which is still running",
-        )  # fmt: skip
-        assert two.call("recover", run_id, *where).returncode == 4
-        done = two.call("recover", run_id, "--takeover", *where)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{run_id}: XID 79 on gpu-2: kept: " in done.stdout
-    assert not {run_id} & {one.run_id for one in KubernetesClaimStore(api_of(cluster).rest, CLOCK).copies()}
-
-
-def long_drill(namespace: str) -> dict[str, object]:
-    return {
-        "name": "long",
-        "namespace": namespace,
-        "requires": ["agent"],
-        "guards": {"allow": ["cordon", "drain", "reboot"]},
-        "targets": {"web": {"service": "web"}, "victim": {"gpu": {"node": "gpu-2", "index": 0}}},
-        "steps": [
-            {"send_requests": {"target": "web", "rate": "4/s"}, "id": "traffic", "background": True},
-            {"inject_xid": {"target": "victim", "xid": 79, "expect": "written"}},
-            {"pause": "200s"},
-            {"join": "traffic"},
-            {"assert_success": {"load": "traffic", "ratio": "at least 0.99"}},
-        ],
-    }
-
-
-def _is_active(folder: Path) -> bool:
-    return any('"value": "active"' in file.read_text() for file in folder.glob("reports/*/events.ndjson"))
 
 
 def test_kubectl_describe_tells_who_changed_a_node(cluster: Cluster, store: KubernetesClaimStore) -> None:

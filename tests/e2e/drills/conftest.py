@@ -1,0 +1,54 @@
+"""The stage that all drills share: built once, and calm before and after each test."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e import stage as scenery
+from tests.e2e.chart import release
+from tests.e2e.cluster import Cluster
+from tests.e2e.drill import Stage
+from tests.e2e.drills import readme
+from tests.e2e.running import wait_for
+
+
+@pytest.fixture(scope="package")
+def stage(real_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The fault agents are installed and the nodes are labelled by the README's own commands."""
+    folder = tmp_path_factory.mktemp("drills")
+    made = Stage(real_cluster, release(real_cluster, readme.NAMESPACE, folder, readme.RELEASE), folder)
+    made.agents.remove()
+    scenery.remove(real_cluster)
+    try:
+        readme.prepare(made)
+        install, label, _ = readme.commands()
+        readme.carry_out(made, install)
+        real_cluster.kubectl("label", "nodes", "--all", "scenario-runner/allow-")
+        readme.carry_out(made, label)
+        scenery.deploy_service(real_cluster)
+        scenery.deploy_platform(real_cluster)
+        yield made
+    finally:
+        made.agents.remove()
+        scenery.remove(real_cluster)
+
+
+@pytest.fixture
+def calm(stage: Stage) -> Iterator[Stage]:
+    """All is well before the test, and again after it: nodes, workload and our own objects are what they were."""
+
+    def is_calm() -> bool:
+        status = stage.cluster.get("deployment", "vllm-decode", f"--namespace={scenery.SERVICE}")["status"]
+        whole = status.get("readyReplicas") == status.get("replicas") == 3
+        return whole and all(map(stage.cluster.is_ready, stage.cluster.nodes))
+
+    wait_for("the service and all nodes are ready", 60, is_calm, every=0.5)
+    stage.agents.wait()
+    before = stage.snapshot()
+    yield stage
+    wait_for("the service and all nodes are ready again", 60, is_calm, every=0.5)
+    deadline = time.monotonic() + 60  # the platform lets a node go when it has seen that all is well
+    while (after := stage.snapshot()) != before and time.monotonic() < deadline:
+        time.sleep(1)
+    assert after == before
