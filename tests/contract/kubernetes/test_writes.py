@@ -108,6 +108,23 @@ def test_a_deletion_answers_with_success_and_what_is_gone(space: Space) -> None:
     assert answer.body["details"] == {"name": "a", "kind": "configmaps", "uid": made["metadata"]["uid"]}
 
 
+def test_a_dry_run_of_a_pod_is_answered_as_its_creation_would_be(space: Space) -> None:
+    assert space.create(pod("tried"), dryRun="All").said == (201, "")
+    assert space.create(pod("tried", containers=[]), dryRun="All").said == (422, "Invalid")
+    assert not space.exists("Pod", "tried")
+
+
+@pytest.mark.parametrize("level", ["baseline", "restricted"])
+def test_pods_that_pod_security_forbids_are_refused_also_in_a_dry_run(space: Space, level: str) -> None:
+    labels = {"labels": {"pod-security.kubernetes.io/enforce": level}}
+    assert space.merge("Namespace", space.namespace, {"metadata": labels}).said == (200, "")
+    volumes = [{"name": "cuda", "hostPath": {"path": "/run/scenario-runner/cuda", "type": "DirectoryOrCreate"}}]
+    answer = space.create(pod("tried", volumes=volumes), dryRun="All")
+    assert answer.said == (403, "Forbidden")
+    assert f'pods "tried" is forbidden: violates PodSecurity "{level}:latest"' in answer.body["message"]
+    assert space.create(deployment("tried", pods={"volumes": volumes}), dryRun="All").said == (201, "")
+
+
 def test_a_dry_run_stores_nothing(space: Space) -> None:
     assert space.create(config_map("a"), dryRun="All").said == (201, "")
     assert not space.exists("ConfigMap", "a")
