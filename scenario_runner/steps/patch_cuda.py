@@ -24,7 +24,14 @@ from scenario_runner.core.undo.delete_created import DeleteCreated
 from scenario_runner.core.undo.revert_edits import RevertEdits
 from scenario_runner.errors import DeadlineExceeded, StepBroken
 from scenario_runner.gpu.profiles import profiles
-from scenario_runner.workloads.cuda import LIBRARY_FILE, carried_config_map, cuda_edits, env_sources, pin_edits
+from scenario_runner.workloads.cuda import (
+    LIBRARY_FILE,
+    carried_config_map,
+    cuda_edits,
+    env_sources,
+    in_place_edits,
+    pin_edits,
+)
 from scenario_runner.workloads.kinds import KINDS
 from scenario_runner.workloads.pod_templates import document_ref, pods
 from scenario_runner.workloads.rollout import look_at_rollout, running_pods
@@ -56,6 +63,11 @@ class PatchCuda(Step):
     containers: tuple[str, ...] = Field((), description="Names of the containers; all of them if left out.")
     pin: bool = Field(
         default=False, description="Keep the new pods on the nodes where the pods are now; taken back with the rest."
+    )
+    in_place: bool = Field(
+        default=False,
+        description="Let an old pod of a Deployment go before its successor comes, where no GPU is spare; its own "
+        "strategy is set back at the end, after the rollout back.",
     )
     armed: bool = Field(default=False, description="Arm a fault as soon as the new pods are ready.")
     victim: Annotated[str, TargetKinds(("gpu", "node", "nodes"))] | None = Field(
@@ -107,6 +119,7 @@ class PatchCuda(Step):
     def changes(self, targets: Mapping[str, Target]) -> list[str]:
         target = self._workload(targets)
         pinned = ", kept on its nodes," if self.pin else ""
+        pinned += " in place" if self.in_place else ""
         what = f"{target.namespace}/{target.kind}/{target.name}"
         said = [f"{what}: a rollout{pinned} with the CUDA library in a ConfigMap, and one back at the end"]
         if self.armed and self.victim:
@@ -154,22 +167,24 @@ class PatchCuda(Step):
         _must_not_hide_a_preload(cluster, document, self.containers)
         if edits and self.pin:
             edits += pin_edits(document, _hosts(cluster, there))
+        strategy = in_place_edits(document) if edits and self.in_place else []
         content = {} if carried or not edits else _config_map(libraries, _machine(cluster, there))
         if edits:
             _must_be_admitted(cluster, target, document, edits)
-        return _Prepared(document, tuple(edits), name, content, tuple(there))
+        return _Prepared(document, tuple(edits), name, content, tuple(there), tuple(strategy))
 
     def _roll_out(self, ctx: Context, target: WorkloadTarget, made: "_Prepared") -> str:
         if made.content:
             created = DeleteCreated(api_version="v1", kind="ConfigMap", namespace=target.namespace, name=made.name)
             with ctx.changing(created) as act:
                 created.make(act, made.content)
-        undo = RevertEdits.of(made.document, made.edits)
+        undo = RevertEdits.of(made.document, made.edits, late=made.strategy)
         with ctx.changing(undo) as act:
             undo.make(act)
         ctx.run.rolled_out(self.target)
         self._wait(ctx, target, made.pods)
-        return f"{target.kind}/{target.name} carries the library; {target.replicas} pods are ready"
+        way = ", each in the place of an old one (maxSurge 0, maxUnavailable 1)" if made.strategy else ""
+        return f"{target.kind}/{target.name} carries the library; {target.replicas} pods are ready{way}"
 
     def _wait(self, ctx: Context, target: WorkloadTarget, before: Sequence[PodState]) -> None:
         def look() -> Look[None]:
@@ -181,7 +196,8 @@ class PatchCuda(Step):
         try:
             wait_until(f"rollout of {target.kind}/{target.name}", look, ctx.deadline, every=0.5)
         except DeadlineExceeded as exc:
-            raise StepBroken(f"{exc}; is there a free GPU for the pod that comes before an old one goes?") from None
+            hint = "is there a free GPU for the pod that comes before an old one goes? in_place: true needs none"
+            raise StepBroken(f"{exc}" if self.in_place else f"{exc}; {hint}") from None
 
     def _arm(self, ctx: Context) -> str:
         assert self.victim is not None
@@ -213,6 +229,7 @@ class _Prepared:
     name: str
     content: Mapping[str, Any]
     pods: tuple[PodState, ...]
+    strategy: tuple[Edit, ...] = ()
 
 
 def _config_map(libraries: CudaLibraries, machine: str) -> dict[str, Any]:

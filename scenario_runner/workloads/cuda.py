@@ -32,6 +32,17 @@ def cuda_edits(document: Document, config_map: str, containers: Sequence[str]) -
     return [edit for edit in edits if edit.was != edit.became]
 
 
+def in_place_edits(document: Document) -> list[Edit]:
+    """What has to change so that an old pod goes before its successor comes, as those of other kinds do anyway."""
+    strategy = ("spec", "strategy")
+    if document.ref.kind != "Deployment" or leaf(document.content, (*strategy, "type")) == "Recreate":
+        return []
+    wanted = {"maxSurge": 0, "maxUnavailable": 1}
+    paths = {name: (*strategy, "rollingUpdate", name) for name in wanted}
+    edits = [Edit(path, leaf(document.content, path), wanted[name]) for name, path in paths.items()]
+    return [edit for edit in edits if edit.was != edit.became]
+
+
 @dataclass(frozen=True)
 class EnvSource:
     """A ConfigMap from which a container takes all its variables, with a prefix before each name."""

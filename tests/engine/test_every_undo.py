@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from scenario_runner.core.edits import CLAIM
+from scenario_runner.core.edits import CLAIM, leaf
 from scenario_runner.core.ports import Edit, ObjectRef
 from scenario_runner.core.step import Act, Undo, UndoPhase
 from scenario_runner.core.undo import UNDOS
@@ -265,6 +265,65 @@ class TestClaims:
         )
         content["status"] = {"replicas": 3, "updatedReplicas": 3}
         assert undo.leftover(self.ctx(world)) is None
+
+
+class TestLateEdits:
+    """How pods are replaced is set back only when they were: set back before, it might let nobody replace them."""
+
+    STRATEGY = ("spec", "strategy", "rollingUpdate", "maxSurge")
+    ROLLING = "edits of Deployment dynamo/vllm-decode: rolling back: "
+
+    @pytest.fixture
+    def content(self, world):
+        found = world.cluster.documents["Deployment/dynamo/vllm-decode"]["content"]
+        found["metadata"].clear()
+        found["spec"] |= {"replicas": 3, "strategy": {"rollingUpdate": {"maxSurge": 1}}}
+        return found
+
+    def made(self, world):
+        edits = TestClaims.EDITS
+        undo = RevertEdits.of(world.cluster.read(TestClaims.REF), edits, late=[Edit(self.STRATEGY, 1, 0)])
+        undo.make(Act(world.agent, world.cluster, "run-a/1"))
+        return undo, replace(world.undo_context(), claim="run-a/1")
+
+    def told(self, undo, ctx):
+        with pytest.raises(TargetUnreachable) as waits:
+            undo.take_back(ctx)
+        return str(waits.value)
+
+    def test_the_strategy_stays_ours_until_the_pods_are_those_of_before(self, world, content):
+        before = world.snapshot()
+        undo, ctx = self.made(world)
+        assert self.told(undo, ctx) == f"{self.ROLLING}it has just begun"
+        assert (leaf(content, self.STRATEGY), "volumes" in content["spec"]["template"]["spec"]) == (0, False)
+        assert content["metadata"]["annotations"] == {CLAIM: "run-a/1"}
+
+        content["status"] = {"replicas": 4, "updatedReplicas": 2}
+        assert self.told(undo, ctx) == f"{self.ROLLING}2 pods of the old template are still there"
+        assert undo.leftover(ctx).startswith("edits of Deployment dynamo/vllm-decode: spec.strategy.rollingUpdate")
+
+        del content["status"]
+        assert undo.take_back(ctx) == (
+            "edits of Deployment dynamo/vllm-decode is as it was, and so is how it rolls out, since its pods were "
+            "replaced"
+        )
+        assert (undo.leftover(ctx), world.snapshot()) == (None, before)
+        assert undo.take_back(ctx).endswith("has nothing of ours")
+
+    def test_a_strategy_that_somebody_else_changed_stays_and_makes_nobody_wait(self, world, content):
+        undo, ctx = self.made(world)
+        content["spec"]["strategy"]["rollingUpdate"]["maxSurge"] = 2
+        undo.take_back(ctx)
+        assert "volumes" not in content["spec"]["template"]["spec"]
+        assert undo.leftover(ctx).startswith(
+            "edits of Deployment dynamo/vllm-decode: spec.strategy.rollingUpdate.maxSurge is 2, was 1, became 0"
+        )
+
+    def test_one_that_never_happened_waits_for_nothing(self, world, content):
+        before = world.snapshot()
+        edits = RevertEdits.of(world.cluster.read(TestClaims.REF), TestClaims.EDITS, late=[Edit(self.STRATEGY, 1, 0)])
+        assert edits.take_back(replace(world.undo_context(), claim="run-a/1")).endswith("has nothing of ours")
+        assert world.snapshot() == before
 
 
 class TestDeleteCreated:

@@ -127,6 +127,26 @@ def test_a_workload_that_is_armed_and_pinned_in_one_step_stays_on_its_nodes_and_
     assert template(bench) == deployment
 
 
+def test_where_every_gpu_is_held_new_pods_take_the_place_of_old_ones_there_and_back(bench, tmp_path):
+    scenario = tmp_path / "full.yaml"
+    scenario.write_text(HEAD.partition("- patch_cuda")[0] + ARMED.replace("pin: true", "in_place: true"))
+    scale(bench, 6)
+    deployment = template(bench)
+    try:
+        result = bench.drill(scenario)
+        folder = bench.newest()
+        assert result.code == 0, (folder / "summary.md").read_text()
+        assert "each in the place of an old one (maxSurge 0, maxUnavailable 1)" in result.out
+        assert template(bench) == deployment
+    finally:
+        scale(bench, 3)
+
+
+def scale(bench, replicas):
+    bench.kubectl("-n", "dynamo", "scale", "deployment", "vllm-decode", f"--replicas={replicas}")
+    bench.kubectl("-n", "dynamo", "rollout", "status", "deployment", "vllm-decode", "--timeout=25s")
+
+
 @pytest.mark.parametrize(
     ("file", "text"),
     [

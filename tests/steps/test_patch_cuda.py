@@ -65,7 +65,7 @@ def test_a_rollout_that_does_not_end_is_told_with_what_it_lacks_and_taken_back(w
     assert last(carry_out(world, PATCH + "  timeout: 10s")) == (
         "broken",
         "rollout of deployment/vllm-decode: 2 of 3 pods are ready; "
-        "is there a free GPU for the pod that comes before an old one goes?",
+        "is there a free GPU for the pod that comes before an old one goes? in_place: true needs none",
     )
     assert world.snapshot() == before
 
@@ -187,6 +187,21 @@ def test_a_pin_keeps_the_pods_where_they_are_and_is_taken_back(world):
             "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}
         }
     }
+    assert world.snapshot() == before
+
+
+def test_where_no_gpu_is_spare_old_pods_go_first_and_the_strategy_is_set_back_with_the_rest(world):
+    known = world.cluster.documents["Deployment/dynamo/vllm-decode"]
+    known["content"]["spec"] |= {"replicas": 3, "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}}
+    before, during_it = world.snapshot(), during(world)
+    strategy = ("spec", "strategy", "rollingUpdate")
+    report = carry_out(world, "- patch_cuda: {target: worker, in_place: true}\n  id: library\n- pause: 5s")
+    assert outcome(report, "library")[1] == (
+        "deployment/vllm-decode carries the library; 3 pods are ready, each in the place of an old one "
+        "(maxSurge 0, maxUnavailable 1)"
+    )
+    assert leaf(during_it["Deployment/dynamo/vllm-decode"]["content"], strategy) == {"maxSurge": 0, "maxUnavailable": 1}
+    assert [one.outcome for one in report.undo] == ["kept", "kept"]
     assert world.snapshot() == before
 
 

@@ -6,7 +6,7 @@ from scenario_runner.core.edits import edited, leaf
 from scenario_runner.core.ports import Document, ObjectRef
 from scenario_runner.core.targets import WorkloadTarget
 from scenario_runner.errors import StepBroken
-from scenario_runner.workloads.cuda import carried_config_map, cuda_edits, pin_edits
+from scenario_runner.workloads.cuda import carried_config_map, cuda_edits, in_place_edits, pin_edits
 from scenario_runner.workloads.pod_templates import document_ref, pod_templates, pods
 
 OURS = "/opt/scenario-runner/library/libscenario_cuda.so"
@@ -178,3 +178,19 @@ def test_a_pod_of_which_an_operator_adds_the_rest_is_tried_with_what_is_known():
     containers = [[(one["name"], one["image"]) for one in pod["spec"]["containers"]] for pod in tried]
     assert containers == [[("main", "x")], [("main", "scenario-runner/unknown")]]
     assert [len(pod["spec"]["volumes"]) for pod in tried] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "strategy", "edits"),
+    [
+        ("Deployment", {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}},
+         [("maxSurge", "25%", 0), ("maxUnavailable", "25%", 1)]),
+        ("Deployment", {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 2}},
+         [("maxUnavailable", 2, 1)]),
+        ("Deployment", {"type": "Recreate"}, []),
+        ("StatefulSet", {}, []),
+    ],
+)  # fmt: skip
+def test_in_place_changes_the_strategy_of_deployments_only(kind, strategy, edits):
+    given = document(kind, {"spec": {"strategy": strategy, "template": {"spec": SPEC}}})
+    assert [(one.path[-1], one.was, one.became) for one in in_place_edits(given)] == edits

@@ -42,11 +42,17 @@ class RevertEdits(Undo):
     uid: str
     edits: tuple[SavedEdit, ...]
     made: tuple[tuple[str, ...], ...] = ()  # parents that the edits create: gone again once they are empty
+    late: tuple[tuple[str, ...], ...] = ()  # paths of edits that are set back only once the rollout back is over
 
     @classmethod
-    def of(cls, document: Document, edits: Iterable[Edit]) -> Self:
-        """The undo of edits that are about to be made to an object that was just read."""
-        wanted, ref = tuple(edits), document.ref
+    def of(cls, document: Document, edits: Iterable[Edit], late: Iterable[Edit] = ()) -> Self:
+        """
+        The undo of edits that are about to be made to an object that was just read.
+
+        The pods that `late` concerns are to be replaced in its way as well when the other edits are taken back.
+        """
+        last = tuple(late)
+        wanted, ref = (*edits, *last), document.ref
         return cls(
             api_version=ref.api_version,
             kind=ref.kind,
@@ -55,6 +61,7 @@ class RevertEdits(Undo):
             uid=ref.uid,
             edits=tuple(SavedEdit(path=one.path, was=one.was, became=one.became) for one in wanted),
             made=missing_parents(document.content, [*wanted, Edit(CLAIM_PATH, None, "")]),
+            late=tuple(one.path for one in last),
         )
 
     def make(self, act: Act) -> Document:
@@ -68,21 +75,42 @@ class RevertEdits(Undo):
             document = self._read(ctx)
             if document is None:
                 return f"{self.subject()} is gone"
-            back = self._backward(document, ctx.claim)
             try:
-                if not back:
-                    self._bolt(document, ctx)
-                    return f"{self.subject()} has nothing of ours"
-                ctx.cluster.edit(document.ref, document.resource_version, tuple(back))
+                return self._set_back(document, ctx)
             except TargetRefused as exc:
                 if exc.code != "Conflict":
                     raise
-            else:
-                values = sum(edit.path != CLAIM_PATH and edit.path not in self.made for edit in back)
-                if values == 0:  # only the claim had come so far
-                    return f"{self.subject()} has nothing of ours"
-                return f"{self.subject()} is as it was: {values} of {len(self.edits)} values set back"
         raise TargetUnreachable(f"{self.subject()} changed under our hands {_TRIES} times")
+
+    def _set_back(self, document: Document, ctx: UndoContext) -> str:
+        if waits := self._early(document, ctx):
+            raise TargetUnreachable(waits)  # the late edits are tried again
+        back = self._backward(document, ctx.claim)
+        if not back:
+            self._bolt(document, ctx)
+            return f"{self.subject()} has nothing of ours"
+        ctx.cluster.edit(document.ref, document.resource_version, tuple(back))
+        values = sum(edit.path != CLAIM_PATH and edit.path not in self.made for edit in back)
+        if values == 0:  # only the claim had come so far
+            return f"{self.subject()} has nothing of ours"
+        if self.late:
+            return f"{self.subject()} is as it was, and so is how it rolls out, since its pods were replaced"
+        return f"{self.subject()} is as it was: {values} of {len(self.edits)} values set back"
+
+    def _early(self, document: Document, ctx: UndoContext) -> str:
+        """Take all but the late edits back; why the late ones have to wait, "" when they need not."""
+        if claim_of(document.content) != ctx.claim or not any(_backward(document, one) for one in self._last):
+            return ""
+        first = [one for one in (_backward(document, one) for one in self.edits if one.path not in self.late) if one]
+        if first:
+            back = emptied(document.content, first, self.made)
+            document = ctx.cluster.edit(document.ref, document.resource_version, tuple(back))
+        lacks = unfinished(document) or ("it has just begun" if first else "")
+        return f"{self.subject()}: rolling back: {lacks}" if lacks else ""
+
+    @property
+    def _last(self) -> list[SavedEdit]:
+        return [one for one in self.edits if one.path in self.late]
 
     def leftover(self, ctx: UndoContext) -> str | None:
         document = self._read(ctx)
