@@ -14,12 +14,13 @@ from tests.contract.kubernetes.spaces import fresh_space
 from tests.contract.kubernetes.sweep import Play, plays
 
 _NUMBERS = itertools.count(1)
-PLAYS = {**plays(), **examples()}
+SWEEP = plays()
+PLAYS = {**SWEEP, **examples()}
 
 
 def _group(name: str) -> str:
     """`Pod 3 strategic` is one of `Pod strategic`, an example one of `examples`."""
-    words = name.split() if name in plays() else ["examples"]
+    words = name.split() if name in SWEEP else ["examples"]
     return " ".join(word for word in words if not word.isdecimal())
 
 
