@@ -12,7 +12,7 @@ from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.pod_sightings import pods_ever
 from scenario_runner.core.quantities import Count
 from scenario_runner.core.step import Context, Step, StepName, TargetKinds
-from scenario_runner.core.targets import WorkloadTarget
+from scenario_runner.core.targets import GpuTarget, WorkloadTarget
 from scenario_runner.errors import DeadlineExceeded, StepBroken, StepFailed, TargetUnreachable
 
 
@@ -35,6 +35,9 @@ class AssertCudaHits(Step):
     processes: Count = Field(description="How many processes: `at least 1`, `exactly 2`, `at most 3`.")
     target: Annotated[str, TargetKinds(("workload",))] | None = Field(
         None, description="Only processes of pods of this workload count; those of any pod if left out."
+    )
+    gpu: Annotated[str, TargetKinds(("gpu",))] | None = Field(
+        None, description="Only processes count whose first failing call was for this GPU; a failing cuInit names none."
     )
 
     def run(self, ctx: Context) -> Finding:
@@ -59,7 +62,7 @@ class AssertCudaHits(Step):
         return [] if arms else [f"of: {self.of} arms nothing: name an arm_cuda, or give it armed: true"]
 
     def title(self) -> str:
-        return f"{self.processes} processes hit by {self.of}"
+        return f"{self.processes} processes hit by {self.of}" + (f" on {self.gpu}" if self.gpu else "")
 
     def _found(self, ctx: Context, faults: list[Fault]) -> list[ProcessHits]:
         pods = None
@@ -67,7 +70,12 @@ class AssertCudaHits(Step):
             workload = ctx.target(self.target)
             assert isinstance(workload, WorkloadTarget)
             pods = pods_ever(ctx.observations, workload)  # also those that crashed and were replaced
-        return [one for fault in faults for one in counted(self._known(ctx, fault).processes, pods)]
+        found = [one for fault in faults for one in counted(self._known(ctx, fault).processes, pods)]
+        if self.gpu is None:
+            return found
+        wanted = ctx.target(self.gpu)
+        assert isinstance(wanted, GpuTarget)
+        return [one for one in found if one.gpu == wanted.uuid]
 
     def _known(self, ctx: Context, fault: Fault) -> CudaHits:
         """Also what was seen before the node's agent went away, as it does when the platform reboots the node."""

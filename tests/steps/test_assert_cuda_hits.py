@@ -104,3 +104,11 @@ def test_a_patch_that_arms_nothing_has_nothing_to_judge():
         "of: library arms nothing: name an arm_cuda, or give it armed: true"
     ]
     assert step.check({"library": armed}) == step.check({}) == []
+
+
+@pytest.mark.parametrize(
+    ("uuid", "verdict"), [("GPU-10", "passed"), ("GPU-11", "failed"), ("", "failed")], ids=["it", "another", "none"]
+)
+def test_only_processes_that_were_hit_on_a_certain_gpu_count_where_one_is_named(world, uuid, verdict):
+    change_hits(world, lambda one: [replace(one, gpu=uuid)])
+    assert judge(world, "processes: exactly 1, gpu: victim")[0] == verdict
