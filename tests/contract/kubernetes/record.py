@@ -17,7 +17,7 @@ from tests.contract.kubernetes.sweep import Play, plays
 
 RECORDED = Path(__file__).with_name("recorded.json.gz")
 EXAMPLES = Path(__file__).with_name("examples.yaml")
-_AT_ONCE = 4
+AT_ONCE = 4
 
 
 def examples() -> Mapping[str, Play]:
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
         with fresh_space(server, f"record-{os.getpid()}-{number}") as space:
             return play(space, calls)
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         found = dict(zip(wanted, pool.map(answers, enumerate(wanted.values())), strict=True))
     text = json.dumps(found, sort_keys=True, separators=(",", ":"))
     RECORDED.write_bytes(gzip.compress(text.encode(), mtime=0))

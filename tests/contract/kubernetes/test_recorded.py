@@ -4,11 +4,12 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.contract.kubernetes.plays import differences, play
-from tests.contract.kubernetes.record import examples, recorded
+from tests.contract.kubernetes.record import AT_ONCE, examples, recorded
 from tests.contract.kubernetes.server import Server
 from tests.contract.kubernetes.spaces import fresh_space
 from tests.contract.kubernetes.sweep import Play, plays
@@ -28,10 +29,12 @@ GROUPS = sorted({_group(name) for name in PLAYS})
 
 
 def _differing(server: Server, group: str) -> Iterator[str]:
-    known = recorded()
-    for name, calls in PLAYS.items():
-        if _group(name) == group:
-            yield from (f"{name}: {line}" for line in differences(known[name], _played(server, calls)))
+    """Several plays go on at a time: a new namespace takes a moment until pods can be made in it."""
+    known, names = recorded(), [name for name in PLAYS if _group(name) == group]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        played = pool.map(lambda name: _played(server, PLAYS[name]), names)
+        for name, answers in zip(names, played, strict=True):
+            yield from (f"{name}: {line}" for line in differences(known[name], answers))
 
 
 def _played(server: Server, calls: Play) -> object:
