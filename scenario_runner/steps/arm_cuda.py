@@ -11,6 +11,7 @@ from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.quantities import Seconds
 from scenario_runner.core.step import Context, Step, Strike, TargetKinds
 from scenario_runner.core.targets import Target
+from scenario_runner.gpu.cuda_codes import cuda_code
 from scenario_runner.gpu.profiles import profiles
 
 
@@ -35,6 +36,12 @@ class ArmCuda(Step):
     gpu: int | str = Field(0, description="Which GPU of a node target: index, UUID or PCI address.")
     duration: Seconds | None = Field(None, gt=0, description="How long; until it is taken back if left out.")
     delay: Seconds | None = Field(None, gt=0, description="How much longer a call takes, for profiles that delay.")
+    code: int | str | None = Field(
+        None,
+        description="What failing calls answer instead: a number of CUDA's errors, or its name, e.g. launch-failed.",
+    )
+    not_before: Seconds | None = Field(None, gt=0, description="So long after arming all calls pass.")
+    min_bytes: int | None = Field(None, ge=1, description="Only allocations of at least so many bytes are hit.")
     probability: float | None = Field(None, gt=0, le=1, description="Which share of the matching calls is hit.")
     after_calls: int | None = Field(None, ge=1, description="So many matching calls of each process pass first.")
     max_hits: int | None = Field(None, ge=1, description="Hit at most so many calls of each process.")
@@ -48,6 +55,8 @@ class ArmCuda(Step):
         if (self.xid is None) == (self.profile is None):
             raise ValueError("give either xid or profile")
         profiles().find(self._wanted)
+        if self.code is not None:
+            cuda_code(self.code)
         return self
 
     def run(self, ctx: Context) -> Finding:
@@ -68,11 +77,12 @@ class ArmCuda(Step):
 
     @property
     def _fault(self) -> CudaFault:
-        fields = ("delay", "probability", "after_calls", "max_hits", "process")
+        fields = ("delay", "not_before", "min_bytes", "probability", "after_calls", "max_hits", "process")
+        changes = {name: getattr(self, name) for name in fields if getattr(self, name) is not None}
         return CudaFault(
             profile=profiles().find(self._wanted).name,
             xid=self.xid or 0,
-            override={name: getattr(self, name) for name in fields if getattr(self, name) is not None},
+            override=changes if self.code is None else {**changes, "code": cuda_code(self.code)},
             duration=self.duration,
             expect="written" if self.expect == "armed" else "observed",
         )

@@ -86,6 +86,12 @@ def test_an_xid_without_a_profile_is_answered_with_those_that_have_one(here):
     )
 
 
+def test_an_unknown_error_code_is_answered_with_what_was_meant(here):
+    assert here.refused(PATCH + ARM.replace("79", "79, code: CUDA_ERROR_LAUNCH_FALED") + JUDGED) == (
+        "drill.yaml:10:13: steps[1].arm_cuda: CUDA has no error CUDA_ERROR_LAUNCH_FALED: did you mean launch-failed?"
+    )
+
+
 def test_a_gpu_that_the_node_does_not_have(here):
     arm = ARM.replace("victim, xid: 79", "place, xid: 79, gpu: 5")
     assert here.refused(PATCH + arm + JUDGED) == (

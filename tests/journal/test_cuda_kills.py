@@ -24,7 +24,7 @@ from tests.steps.test_patch_cuda import leave
 pytestmark = pytest.mark.timeout(180)
 
 DRILL = plan_of(
-    PatchCuda(target="worker", pin=True),
+    PatchCuda(target="worker", pin=True, in_place=True),
     ArmCuda(target="victim", xid=79),
     Claim(),
     guards=Guards(allow=("cordon", "drain", "reboot", "breaker")),

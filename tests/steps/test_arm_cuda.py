@@ -50,6 +50,15 @@ def test_a_profile_may_be_named_and_the_order_carries_what_overrides_it(world):
     assert (order.duration, order.ttl, order.max_lifetime) == (5.0, 60.0, 3720.0)
 
 
+@pytest.mark.parametrize("code", [700, "illegal-address", "CUDA_ERROR_ILLEGAL_ADDRESS"])
+def test_another_error_may_be_answered_by_its_number_or_its_name(world, code):
+    seen = []
+    arm = world.agent.arm
+    world.agent.arm = lambda order: seen.append(order) or arm(order)
+    carry_out(world, f"- arm_cuda: {{target: victim, xid: 79, code: {code}, not_before: 2s, min_bytes: 1024}}")
+    assert [order.override for order in seen] == [{"not_before": 2.0, "min_bytes": 1024, "code": 700}]
+
+
 def test_each_of_several_nodes_gets_one_fault(world):
     report = carry_out(world, "- arm_cuda: {target: all, profile: oom, gpu: 1}", targets=NODES)
     assert last(report)[1] == "CUDA fault oom is armed for GPU 1 of gpu-1; CUDA fault oom is armed for GPU 1 of gpu-2"
@@ -132,6 +141,8 @@ def test_agents_that_do_not_answer_leave_a_gap_and_no_proof(world):
             {"xid": 62},
             "XID 62 has no CUDA profile: name a `profile`, or take one of 13, 31, 43, 48, 74, 79, 94, 95, 119, 120",
         ),
+        ({"xid": 79, "code": "launch-faild"}, "CUDA has no error launch-faild: did you mean launch-failed?"),
+        ({"xid": 79, "code": 7190}, "CUDA has no error 7190: did you mean 719?"),
         ({"profile": "gpu-last"}, "there is no CUDA profile 'gpu-last': did you mean gpu-lost?"),
         (
             {"profile": "xyz"},
