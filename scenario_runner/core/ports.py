@@ -189,7 +189,7 @@ class ClusterReads(Protocol):
         ...
 
     def refuses_pod(self, namespace: str, pod: Mapping[str, Any]) -> str:
-        """Why the API server would not admit such a pod (metadata and spec), which is not made; "" if it would."""
+        """Why the API server would not admit such a pod, which is not made; "" if it would, and if nobody can say."""
         ...
 
     def follow(self, watch: Watch, sink: Callable[[Seen], None]) -> Subscription:

@@ -170,7 +170,7 @@ class PatchCuda(Step):
         strategy = in_place_edits(document) if edits and self.in_place else []
         content = {} if carried or not edits else _config_map(libraries, _machine(cluster, there))
         if edits:
-            _must_be_admitted(cluster, target, document, edits)
+            _must_be_admitted(cluster, target, document, edits, in_place=self.in_place)
         return _Prepared(document, tuple(edits), name, content, tuple(there), tuple(strategy))
 
     def _roll_out(self, ctx: Context, target: WorkloadTarget, made: "_Prepared") -> str:
@@ -254,22 +254,23 @@ def _must_not_hide_a_preload(cluster: ClusterReads, document: Document, containe
             )
 
 
-def _must_be_admitted(cluster: ClusterReads, target: WorkloadTarget, document: Document, edits: Sequence[Edit]) -> None:
+def _must_be_admitted(
+    cluster: ClusterReads, target: WorkloadTarget, document: Document, edits: Sequence[Edit], *, in_place: bool
+) -> None:
     """Workloads are admitted with a warning where their pods will not be: what is tried is a pod."""
     patched = Document(document.ref, document.resource_version, edited(document.content, edits))
     for pod in pods(patched):
         name = f"{target.name}-scenario-runner"
         refused = cluster.refuses_pod(target.namespace, {**pod, "metadata": {**pod["metadata"], "name": name}})
+        one_more = "exceeded quota" in refused  # a quota has room for a pod that takes another one's place
+        if not refused or (one_more and (in_place or target.kind != "deployment")):
+            continue
+        what, why = f"pods of {target.kind}/{target.name} with the CUDA library would not be admitted", f": {refused}"
         if "violates PodSecurity" in refused:
-            raise StepBroken(
-                f"pods of {target.kind}/{target.name} with the CUDA library would not be admitted, as it reaches the"
-                f" node's control file by hostPath: label namespace {target.namespace}"
-                f" pod-security.kubernetes.io/enforce=privileged, or drill elsewhere; {refused}"
-            )
-        if refused:
-            raise StepBroken(
-                f"pods of {target.kind}/{target.name} with the CUDA library would not be admitted: {refused}"
-            )
+            label = "pod-security.kubernetes.io/enforce=privileged"
+            reason = ", as it reaches the node's control file by hostPath"
+            why = f"{reason}: label namespace {target.namespace} {label}, or drill elsewhere; {refused}"
+        raise StepBroken(what + why + ("; in_place: true lets an old one go first" if one_more else ""))
 
 
 def _machine(cluster: ClusterReads, there: Sequence[PodState]) -> str:

@@ -117,6 +117,12 @@ def test_what_is_not_allowed_is_told_in_the_words_of_the_server(ask, call):
     assert str(caught.value).endswith(': nodes is forbidden: User "me" cannot list nodes')
 
 
+def test_a_webhook_that_takes_no_dry_runs_says_nothing_about_a_pod(ask):
+    text = 'admission webhook "a.example.com" does not support dry run'
+    with refusing(400, "BadRequest", text) as url:
+        assert ask(url, CALLS["refuses_pod"]) == ""
+
+
 def test_why_a_pod_would_not_be_admitted_is_an_answer_in_the_words_of_the_server(ask):
     with refusing(403, "Forbidden", 'pods "x" is forbidden: violates PodSecurity "restricted:latest"') as url:
         told = ask(url, CALLS["refuses_pod"])

@@ -226,16 +226,21 @@ def test_a_pod_with_the_library_is_tried_before_anything_changes(world):
         (
             "the API server refuses POST: exceeded quota",
             "pods of deployment/vllm-decode with the CUDA library would not be admitted: "
-            "the API server refuses POST: exceeded quota",
+            "the API server refuses POST: exceeded quota; in_place: true lets an old one go first",
         ),
     ],
-    ids=["PodSecurity", "anything else"],
+    ids=["PodSecurity", "a quota"],
 )
 def test_a_namespace_that_would_not_admit_the_pods_is_refused_before_anything_changes(world, refused, told):
     before = world.snapshot()
     world.cluster.refusing_pods = refused
     report = carry_out(world, PATCH)
     assert (last(report), report.undo, world.snapshot()) == (("broken", told), (), before)
+
+
+def test_a_quota_has_room_for_pods_that_take_the_place_of_old_ones(world):
+    world.cluster.refusing_pods = "the API server refuses POST: exceeded quota"
+    assert last(carry_out(world, "- patch_cuda: {target: worker, in_place: true}"))[0] == "passed"
 
 
 ARMED = "- patch_cuda: {target: worker, armed: true, victim: victim, xid: 79}\n  id: library\n"
