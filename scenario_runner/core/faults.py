@@ -62,6 +62,15 @@ class FaultList:
 
 
 @dataclass(frozen=True)
+class Strike:
+    """What a fault step does to each of its victims, in words, and the XID that their kernel logs show (0: none)."""
+
+    words: str  # "XID 79"
+    xid: int = 0
+    target: str = ""  # the declared target with the victims, where the step calls it something else than `target`
+
+
+@dataclass(frozen=True)
 class Fault:
     """One fault that a step of this run injected."""
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from scenario_runner.core.clock import Clock, Deadline
 from scenario_runner.core.cuda import CudaHits
-from scenario_runner.core.faults import Fault, Interval
+from scenario_runner.core.faults import Fault, Interval, Strike
 from scenario_runner.core.observations import ObservationLog
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.permissions import Permission
@@ -53,15 +53,6 @@ class StepName:
     """Annotation of a step's field: the id of an earlier step of one of these kinds."""
 
     kinds: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Strike:
-    """What a fault step does to each of its victims, in words, and the XID that their kernel logs show (0: none)."""
-
-    words: str  # "XID 79"
-    xid: int = 0
-    target: str = ""  # the declared target with the victims, where the step calls it something else than `target`
 
 
 class UndoPhase(IntEnum):

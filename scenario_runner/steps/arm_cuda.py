@@ -7,9 +7,10 @@ from pydantic import Field, model_validator
 
 from scenario_runner.core.aiming import strike_each, would_strike
 from scenario_runner.core.arming import CudaFault, arm
+from scenario_runner.core.faults import Strike
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.quantities import Seconds
-from scenario_runner.core.step import Context, Step, Strike, TargetKinds
+from scenario_runner.core.step import Context, Step, TargetKinds
 from scenario_runner.core.targets import Target
 from scenario_runner.gpu.cuda_codes import cuda_code
 from scenario_runner.gpu.profiles import profiles

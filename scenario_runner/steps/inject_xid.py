@@ -7,11 +7,11 @@ from pydantic import Field, model_validator
 
 from scenario_runner.core.aiming import strike_each, struck, would_strike
 from scenario_runner.core.faulting import fault_name
-from scenario_runner.core.faults import FAULT_TTL, GpuSeat
+from scenario_runner.core.faults import FAULT_TTL, GpuSeat, Strike
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.ports import Injection
 from scenario_runner.core.quantities import Seconds
-from scenario_runner.core.step import Context, Step, Strike, TargetKinds
+from scenario_runner.core.step import Context, Step, TargetKinds
 from scenario_runner.core.targets import Target
 from scenario_runner.core.undo.recover_fault import RecoverFault
 from scenario_runner.errors import StepBroken

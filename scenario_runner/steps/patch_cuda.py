@@ -13,12 +13,13 @@ from scenario_runner.core.arming import CudaFault, arm
 from scenario_runner.core.clock import Look, wait_until
 from scenario_runner.core.cuda import counted
 from scenario_runner.core.edits import edited
+from scenario_runner.core.faults import Strike
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.permissions import Permission
 from scenario_runner.core.pod_sightings import pods_of
 from scenario_runner.core.ports import ClusterReads, CudaLibraries, Document, Edit, ObjectRef
 from scenario_runner.core.states import PodState
-from scenario_runner.core.step import Context, Step, Strike, TargetKinds
+from scenario_runner.core.step import Context, Step, TargetKinds
 from scenario_runner.core.targets import Target, WorkloadTarget
 from scenario_runner.core.undo.delete_created import DeleteCreated
 from scenario_runner.core.undo.revert_edits import RevertEdits

@@ -5,9 +5,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from scenario_runner.core.faults import Strike
 from scenario_runner.core.outcome import Role
 from scenario_runner.core.quantities import Limit, RatePerSecond, Ratio, Seconds
-from scenario_runner.core.step import LoadName, Step, StepName, Strike, TargetKinds
+from scenario_runner.core.step import LoadName, Step, StepName, TargetKinds
 
 
 class SmallStep(Step):

@@ -28,7 +28,7 @@ class Gpus:
         self.started: list[Instance] = []
         (folder / "hits").mkdir()
         self._library = folder / "libscenario_cuda.so"
-        self._library.write_bytes(CudaLibraryFiles().library(UNAME).content)
+        self._library.write_bytes(CudaLibraryFiles(folder).library(UNAME).content)
         self._driver, why_not = find_driver()
         assert why_not == ""
 
