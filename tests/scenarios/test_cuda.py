@@ -127,6 +127,26 @@ def test_a_workload_that_is_armed_and_pinned_in_one_step_stays_on_its_nodes_and_
     assert template(bench) == deployment
 
 
+def test_where_every_gpu_is_held_a_rollout_that_waits_for_one_is_told_and_taken_back(bench, tmp_path):
+    scenario = tmp_path / "stuck.yaml"
+    scenario.write_text(
+        HEAD.partition("- patch_cuda")[0] + ARMED.replace(", pin: true", "").replace("}", "}\n  timeout: 8s", 1)
+    )
+    scale(bench, 6)
+    deployment = template(bench)
+    try:
+        result = bench.drill(scenario)
+        folder = bench.newest()
+        assert result.code == 3, (folder / "summary.md").read_text()
+        told = "is there a free GPU for the pod that comes before an old one goes? in_place: true needs none"
+        assert told in (folder / "summary.md").read_text()
+        assert (template(bench), left(bench)) == (deployment, [])
+        assert [one["metadata"]["name"] for one in pods(bench) if "scenario-runner" in json.dumps(one["spec"])] == []
+        assert bench.call("recover").out == "no run has left anything to take back\n"
+    finally:
+        scale(bench, 3)
+
+
 def test_where_every_gpu_is_held_new_pods_take_the_place_of_old_ones_there_and_back(bench, tmp_path):
     scenario = tmp_path / "full.yaml"
     scenario.write_text(HEAD.partition("- patch_cuda")[0] + ARMED.replace("pin: true", "in_place: true"))
