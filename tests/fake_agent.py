@@ -32,6 +32,7 @@ class FakeAgent:
         self.on_inject: Callable[[FaultRecord], None] = lambda record: None
         self.on_recover: Callable[[FaultRecord], None] = lambda record: None
         self.hits: dict[str, tuple[ProcessHits, ...]] = {}  # by fault id: what its processes ran into
+        self.without_library: tuple[str, ...] = ()
         self.on_arm: Callable[[FaultRecord], None] = lambda record: None
         self.crashing: Callable[[str], Any] = no_crash
         self.calls: list[str] = []
@@ -85,7 +86,7 @@ class FakeAgent:
         self._reach(_node(fault_id))
         if fault_id not in self.faults_by_id:
             raise TargetRefused(f"cannot ask what {fault_id} has hit: there is no such fault", code="fault_not_found")
-        return CudaHits(self.hits.get(fault_id, ()))
+        return CudaHits(self.hits.get(fault_id, ()), self.without_library)
 
     def recover(self, fault_id: str) -> FaultRecord:
         self.calls.append(f"recover {fault_id}")

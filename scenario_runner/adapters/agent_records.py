@@ -38,9 +38,10 @@ def cuda_hits(answer: Any, fault_id: str) -> CudaHits:
     """Of one fault."""
     processes = (_process(node["node"], one, hit) for node in answer["nodes"] for one, hit in _hits(node, fault_id))
     missed = (
-        f"{node['node']}: process {one['pid']} ({one['process']})"
+        f"{node['node']}: process {one['pid']} ({one['process']}) of {owner['namespace']}/{owner['pod']}"
         for node in answer["nodes"]
         for one in node["without_library"]
+        if (owner := one["owner"])  # those of no pod are no workload: another lab's, on the machine of labs
     )
     unreachable = (f"{one['node']}: {one['reason']}" for one in answer["unreachable"])
     return CudaHits(tuple(processes), tuple(missed), tuple(unreachable))

@@ -28,10 +28,10 @@ class ProcessHits:
 
 @dataclass(frozen=True)
 class CudaHits:
-    """Every process that a fault hit, and those that use CUDA without the library: no fault can reach them."""
+    """Every process that a fault hit, and those of pods that use CUDA without the library: no fault can reach them."""
 
     processes: tuple[ProcessHits, ...]
-    without_library: tuple[str, ...] = ()  # "node: process 4711 (python3)"
+    without_library: tuple[str, ...] = ()  # "node: process 4711 (python3) of namespace/pod"
     unreachable: tuple[str, ...] = ()  # "node: reason"
 
 
@@ -39,6 +39,12 @@ def counted(hits: Iterable[ProcessHits], pods: Iterable[str] | None = None) -> l
     """Those that prove something; of the given pods ("namespace/pod") only, unless `pods` is None."""
     wanted = None if pods is None else set(pods)
     return [one for one in hits if one.counts and (wanted is None or one.pod in wanted)]
+
+
+def overlooked(hits: Iterable[CudaHits]) -> tuple[str, ...]:
+    """A sentence for each process that uses CUDA where a fault was armed, and can not run into it."""
+    found = sorted({one for each in hits for one in each.without_library})
+    return tuple(f"{one} uses CUDA without the library: no fault reaches it" for one in found)
 
 
 def merged(before: CudaHits, now: CudaHits) -> CudaHits:

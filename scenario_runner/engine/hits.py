@@ -1,6 +1,6 @@
 """Asks the agents which processes the CUDA faults of a living run have hit: that alone proves such a fault."""
 
-from scenario_runner.core.cuda import CudaHits, counted
+from scenario_runner.core.cuda import CudaHits, counted, overlooked
 from scenario_runner.core.faults import Fault
 from scenario_runner.core.observations import ObservationLog
 from scenario_runner.core.ports import AgentReads
@@ -20,6 +20,8 @@ class HitWatch:
         """At the faults that are in force, and at those that ended before anybody saw what they hit."""
         in_force = self._ledger.in_force
         self._see([one for one in self._cuda() if one in in_force or self._ledger.evidence(one) != "hit"])
+        for fault in in_force:  # later our own undo takes the library out
+            self._ledger.keep_overlooked(overlooked([self._ledger.hits(fault.fault_id)]))
 
     def look_again(self) -> None:
         """At all of them, also those that are over: the records outlive the fault."""

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -55,6 +55,7 @@ class Ledger:
         self._ends: dict[str, FaultEnd] = {}
         self._records: dict[str, FaultRecord] = {}
         self._hits: dict[str, CudaHits] = {}
+        self._overlooked: dict[str, None] = {}
         self._replaced: set[str] = set()  # workload targets whose pods the run itself has replaced
 
     @property
@@ -138,6 +139,16 @@ class Ledger:
         """What the agent says now about the processes that a CUDA fault hit."""
         with self._lock:
             self._hits[fault_id] = merged(self.hits(fault_id), hits)
+
+    def keep_overlooked(self, sentences: Iterable[str]) -> None:
+        """Processes that use CUDA and could not run into a fault while it was in force."""
+        with self._lock:
+            self._overlooked |= dict.fromkeys(sentences)
+
+    @property
+    def overlooked(self) -> tuple[str, ...]:
+        with self._lock:
+            return tuple(self._overlooked)
 
     def hits(self, fault_id: str) -> CudaHits:
         return self._hits.get(fault_id, CudaHits(()))

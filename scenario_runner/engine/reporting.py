@@ -186,4 +186,11 @@ def _residue(state: RunState) -> tuple[str, ...]:
 
 def _notes(state: RunState) -> tuple[str, ...]:
     gaps = [f"{one.name}: {one.value}" for one in state.log.select("watch", fact="gap")]
-    return (*state.notes, *state.emit.notes, *state.world.journal.notes, *state.world.claim.notes, *gaps)
+    return (
+        *state.notes,
+        *state.ledger.overlooked,
+        *state.emit.notes,
+        *state.world.journal.notes,
+        *state.world.claim.notes,
+        *gaps,
+    )

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from scenario_runner.core.clock import Look, wait_until
-from scenario_runner.core.cuda import CudaHits, ProcessHits, counted, merged
+from scenario_runner.core.cuda import CudaHits, ProcessHits, counted, merged, overlooked
 from scenario_runner.core.faults import Fault
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.pod_sightings import pods_ever
@@ -53,7 +53,8 @@ class AssertCudaHits(Step):
         try:
             found = wait_until(what, look, ctx.deadline, every=0.25)
         except DeadlineExceeded as exc:
-            raise StepFailed(str(exc)) from None
+            missed = overlooked(self._known(ctx, fault) for fault in faults)
+            raise StepFailed("; ".join((str(exc), *missed))) from None
         return Finding(f"hit: {_shown(found)}", {"processes": float(len(found))})
 
     def check(self, peers: Mapping[str, Step]) -> list[str]:

@@ -112,3 +112,20 @@ def test_a_patch_that_arms_nothing_has_nothing_to_judge():
 def test_only_processes_that_were_hit_on_a_certain_gpu_count_where_one_is_named(world, uuid, verdict):
     change_hits(world, lambda one: [replace(one, gpu=uuid)])
     assert judge(world, "processes: exactly 1, gpu: victim")[0] == verdict
+
+
+def test_who_uses_cuda_without_the_library_is_named_where_hits_lack_and_in_the_report(world):
+    world.agent.on_arm = lambda record: None
+    world.agent.without_library = ("gpu-1: process 4711 (python3) of dynamo/other",)
+    report = carry_out(world, ARM + "- assert_cuda_hits: {of: lost, processes: at least 1}\n  timeout: 10s")
+    missed = "gpu-1: process 4711 (python3) of dynamo/other uses CUDA without the library: no fault reaches it"
+    assert last(report) == ("failed", f"at least 1 processes hit by CUDA fault gpu-lost: hit: no process; {missed}")
+    assert missed in report.notes
+
+
+def test_processes_without_the_library_are_no_news_once_it_was_taken_out(world):
+    world.time.after(12.0, lambda: setattr(world.agent, "without_library", ("gpu-1: process 1 (python3)",)))
+    report = carry_out(
+        world, ARM + "- assert_cuda_hits: {of: lost, processes: at least 1}\n- disarm_cuda: lost\n- pause: 20s"
+    )
+    assert report.notes == ()
