@@ -114,10 +114,16 @@ class FakeCluster:
         self._reach()
         return self.node_states.get(name)
 
-    def nodes(self, selector: str = "") -> tuple[NodeState, ...]:
+    def nodes(self, selector: str = "", *, cordoned: bool = False) -> tuple[NodeState, ...]:
         self._reach()
-        chosen = (node for node in self.node_states.values() if matches(selector, node.labels))
+        chosen = (
+            node for node in self.node_states.values()
+            if matches(selector, node.labels) and (node.unschedulable or not cordoned)
+        )  # fmt: skip
         return tuple(sorted(chosen, key=lambda node: node.name))
+
+    def node_names(self, selector: str = "") -> tuple[str, ...]:
+        return tuple(node.name for node in self.nodes(selector))
 
     def pods(self, namespace: str, selector: str = "", *, name: str = "", node: str = "") -> tuple[PodState, ...]:
         self._reach()

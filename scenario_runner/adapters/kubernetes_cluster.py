@@ -11,7 +11,7 @@ import yaml
 from scenario_runner.adapters.kubeconfig import Selection, select
 from scenario_runner.adapters.kubernetes_access import Access
 from scenario_runner.adapters.kubernetes_changes import KubernetesChanges
-from scenario_runner.adapters.kubernetes_lists import pages, selection
+from scenario_runner.adapters.kubernetes_lists import names, pages, selection
 from scenario_runner.adapters.kubernetes_objects import (
     budget_state,
     list_path,
@@ -104,8 +104,12 @@ class KubernetesCluster:
         raw = self._rest.get(f"/api/v1/nodes/{name}")
         return None if raw is None else node_state(raw)
 
-    def nodes(self, selector: str = "") -> tuple[NodeState, ...]:
-        return tuple(map(node_state, self._items("/api/v1/nodes", selection(selector))))
+    def nodes(self, selector: str = "", *, cordoned: bool = False) -> tuple[NodeState, ...]:
+        query = selection(selector, {"spec.unschedulable": "true" if cordoned else ""})
+        return tuple(map(node_state, self._items("/api/v1/nodes", query)))
+
+    def node_names(self, selector: str = "") -> tuple[str, ...]:
+        return tuple(names(self._rest, "/api/v1/nodes", selection(selector)))
 
     def pods(self, namespace: str, selector: str = "", *, name: str = "", node: str = "") -> tuple[PodState, ...]:
         query = selection(selector, {"metadata.name": name, "spec.nodeName": node})

@@ -6,6 +6,7 @@ from typing import Any
 from scenario_runner.adapters.kubernetes_rest import KubernetesRest
 
 Json = Any
+_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 _PAGE = 500  # objects; what kubectl asks for
 
 
@@ -16,12 +17,20 @@ def selection(labels: str = "", fields: Mapping[str, str] | None = None) -> dict
     return {key: value for key, value in query.items() if value}
 
 
-def pages(rest: KubernetesRest, path: str, query: Mapping[str, str], *, patient: bool = True) -> Iterator[Json | None]:
+def names(rest: KubernetesRest, path: str, query: Mapping[str, str]) -> Iterator[str]:
+    """Those of a list of a built-in kind; of the objects nothing else is sent but what kubectl would print."""
+    for page in pages(rest, path, {**query, "includeObject": "None"}, accept=_TABLE):
+        yield from (row["cells"][0] for row in ([] if page is None else page["rows"]))
+
+
+def pages(
+    rest: KubernetesRest, path: str, query: Mapping[str, str], *, patient: bool = True, accept: str = ""
+) -> Iterator[Json | None]:
     """Every part of a list, all of the same version; one None where the server answers 404."""
     go_on = ""
     while True:
         more = {"continue": go_on} if go_on else {}
-        page = rest.get(path, {**query, "limit": str(_PAGE), **more}, patient=patient)
+        page = rest.get(path, {**query, "limit": str(_PAGE), **more}, patient=patient, accept=accept)
         yield page
         go_on = "" if page is None else (page.get("metadata") or {}).get("continue") or ""
         if not go_on:

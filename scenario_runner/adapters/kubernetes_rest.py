@@ -60,10 +60,17 @@ class KubernetesRest:
         """Close idle connections; the others end with their responses."""
         self._access.close()
 
-    def get(self, path: str, query: Mapping[str, str] | None = None, *, patient: bool = True) -> Json | None:
-        """An object or a list; None when the server answers 404. `patient`: tried again where that makes sense."""
+    def get(
+        self, path: str, query: Mapping[str, str] | None = None, *, patient: bool = True, accept: str = ""
+    ) -> Json | None:
+        """
+        An object or a list; None when the server answers 404. `patient`: tried again where that makes sense.
+
+        `accept`: the form that it is to have, where not the usual one.
+        """
+        call = Call("GET", path, query, headers={"Accept": accept} if accept else None)
         try:
-            return self._parsed(path, self._request(Call("GET", path, query), patient=patient))
+            return self._parsed(path, self._request(call, patient=patient))
         except TargetRefused as refused:
             if refused.code == "NotFound":
                 return None

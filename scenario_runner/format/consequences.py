@@ -22,7 +22,7 @@ def consequences(hit: Sequence[Victim], cluster: ClusterReads) -> tuple[str, ...
         lines.append(f"{node}: pods there: {_names(there)}")
         lines += _budgets(node, there, budgets) if node in drained else ()
     if drained:
-        every = max(len(cluster.nodes(_GPU_LABEL)), len(drained))
+        every = max(len(cluster.node_names(_GPU_LABEL)), len(drained))
         lines.append(f"{len(drained)} of {every} nodes with GPUs ({len(drained) / every:.0%}) take no pods for a while")
     return tuple(dict.fromkeys(lines))
 

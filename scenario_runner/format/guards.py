@@ -112,9 +112,8 @@ def _breaker(guards: Guards, hit: Sequence[Victim], cluster: ClusterReads) -> It
     cordoned = {victim.node.name for victim in hit if "cordon" in victim.consequences}
     if not cordoned or "breaker" in guards.allow:
         return
-    every = cluster.nodes(GPU_LABEL)
-    gone = cordoned | {node.name for node in every if node.unschedulable}
-    count = max(len(every), len(gone))
+    gone = cordoned | {node.name for node in cluster.nodes(GPU_LABEL, cordoned=True)}
+    count = max(len(cluster.node_names(GPU_LABEL)), len(gone))
     if len(gone) >= BREAKER * count:
         share = f"{len(gone)} of {count} nodes with GPUs ({len(gone) / count:.0%}) would be cordoned"
         stops = f"at {BREAKER:.0%} within 5m the platform's circuit breaker stops everything, uncordoning too"

@@ -67,7 +67,7 @@ class Lookup:
         return found
 
     def _node_names(self) -> str:
-        return there_is("nodes", [node.name for node in self.cluster.nodes()])
+        return there_is("nodes", self.cluster.node_names())
 
     def workload(self, namespace: str, kind: str, name: str) -> WorkloadState:
         state = self.cluster.workload(kind, namespace, name)

@@ -61,8 +61,11 @@ def test_nodes_are_found_by_name_and_by_label(stand):
     assert [node.name for node in stand.cluster.nodes("pool=b")] == ["gpu-2"]
     found = stand.cluster.node("gpu-1")
     assert (found.name, found.unschedulable, found.labels["pool"]) == ("gpu-1", False, "a")
+    assert stand.cluster.node_names() == ("gpu-1", "gpu-2")
+    assert stand.cluster.node_names("pool=b") == ("gpu-2",)
     stand.cordon("gpu-1")
     assert stand.cluster.node("gpu-1").unschedulable
+    assert [node.name for node in stand.cluster.nodes(cordoned=True)] == ["gpu-1"]
     assert stand.cluster.node("gpu-3") is None
 
 
