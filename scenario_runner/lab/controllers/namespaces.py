@@ -1,4 +1,4 @@
-"""Gives each namespace its default service account, and empties those that are being deleted."""
+"""Gives each namespace what every one has, and empties those that are being deleted."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,17 +8,25 @@ from scenario_runner.lab.apiserver.api import Api
 from scenario_runner.lab.apiserver.objects import Json, Key, is_going, set_condition
 from scenario_runner.lab.apiserver.store import Change
 
+_AUTHORITY = "kube-root-ca.crt"
+_DESCRIPTION = (
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the "
+    "internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes "
+    "clusters."
+)
+_BUNDLE = {"ca.crt": ""}  # this API server speaks plain HTTP: there is nothing to verify it by
+
 
 @dataclass(frozen=True)
 class Namespaces:
-    """The namespace and service account controllers."""
+    """The namespace, service account and root CA publishing controllers."""
 
     api: Api
 
     def touched(self, change: Change) -> Iterable[Key]:
         if change.key.plural == "namespaces":
             yield change.key
-        elif change.kind == "DELETED" and change.key.namespace:
+        elif change.key.namespace and (change.kind == "DELETED" or change.key.name == _AUTHORITY):
             yield Key("", "namespaces", "", change.key.namespace)
 
     def reconcile(self, key: Key) -> float | None:
@@ -26,8 +34,7 @@ class Namespaces:
         if namespace is None:
             return None
         if not is_going(namespace):
-            if self.api.find(self.api.at("serviceaccounts", key.name, "default")) is None:
-                self.api.create(self.api.at("serviceaccounts", key.name), {"metadata": {"name": "default"}})
+            self._furnish(key.name)
             return None
         content = [(one, obj) for one, obj in self.api.store.everything() if one.namespace == key.name]
         for one, obj in content:
@@ -38,6 +45,19 @@ class Namespaces:
         elif left := [found for one, _ in content if (found := self.api.store.get(one))]:
             self.api.change(self.api.at("namespaces", name=key.name, sub="status"), lambda obj: self._told(obj, left))
         return None
+
+    def _furnish(self, namespace: str) -> None:
+        if self.api.find(self.api.at("serviceaccounts", namespace, "default")) is None:
+            self.api.create(self.api.at("serviceaccounts", namespace), {"metadata": {"name": "default"}})
+        bundle = self.api.find(self.api.at("configmaps", namespace, _AUTHORITY))
+        if bundle is None:
+            content = {
+                "metadata": {"name": _AUTHORITY, "annotations": {"kubernetes.io/description": _DESCRIPTION}},
+                "data": dict(_BUNDLE),
+            }
+            self.api.create(self.api.at("configmaps", namespace), content)
+        elif bundle.get("data") != _BUNDLE:
+            self.api.change(self.api.at("configmaps", namespace, _AUTHORITY), lambda obj: obj | {"data": dict(_BUNDLE)})
 
     def _told(self, namespace: Json, left: list[Json]) -> Json:
         """Say what the namespace waits for."""

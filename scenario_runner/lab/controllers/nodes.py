@@ -14,6 +14,7 @@ _OURS = {
     f"node.kubernetes.io/{name}"
     for name in ("not-ready", "unreachable", "unschedulable", "memory-pressure", "disk-pressure", "pid-pressure")
 }
+_FEW, _MOST = 2, 0.55  # lost nodes up to which eviction goes on whatever their share, and the share at which it stops
 _PRESSURES = {"MemoryPressure": "memory-pressure", "DiskPressure": "disk-pressure", "PIDPressure": "pid-pressure"}
 
 
@@ -33,17 +34,23 @@ class Nodes:
                 self._heard[name] = self.api.now()
                 yield Key("", "nodes", "", name)
         elif change.key.plural == "nodes":
-            self._seen.setdefault(name, self.api.now())
-            if change.kind == "DELETED":
-                self._seen.pop(name, None)
-                self._heard.pop(name, None)
-            elif _beat(change.obj) != _beat(change.before or {}):
-                self._heard[name] = self.api.now()
+            self._hear(change)
             yield change.key
+            if change.kind == "DELETED" or _state(change.obj) != _state(change.before or {}):
+                yield from (Key("", "nodes", "", one["metadata"]["name"]) for one in self.api.select("nodes"))
         elif change.key.plural == "pods" and change.kind == "ADDED" and change.obj["spec"].get("nodeName"):
             node = Key("", "nodes", "", change.obj["spec"]["nodeName"])
             if self.api.store.get(node):  # a pod may be there before its node: that is no pod of a lost node
                 yield node
+
+    def _hear(self, change: Change) -> None:
+        name = change.key.name
+        self._seen.setdefault(name, self.api.now())
+        if change.kind == "DELETED":
+            self._seen.pop(name, None)
+            self._heard.pop(name, None)
+        elif _beat(change.obj) != _beat(change.before or {}):
+            self._heard[name] = self.api.now()
 
     def reconcile(self, key: Key) -> float | None:
         node = self.api.store.get(key)
@@ -82,7 +89,7 @@ class Nodes:
     def _set_taints(self, key: Key, node: Json) -> None:
         """Keep the taints that follow from the node's state; those of others stay as they are."""
         current = node["spec"].get("taints") or []
-        wanted = _due_taints(node)
+        wanted = [one for one in _due_taints(node) if one["effect"] != "NoExecute" or self._may_evict(one, current)]
         kept = [one for one in current if one["key"] not in _OURS or _place(one) in {_place(due) for due in wanted}]
         places = {_place(one) for one in kept}
         added = [due for due in wanted if _place(due) not in places]
@@ -96,6 +103,19 @@ class Nodes:
         if not changed["spec"]["taints"]:
             del changed["spec"]["taints"]
         self.api.store.put(key, changed)
+
+    def _may_evict(self, due: Json, current: list[Json]) -> bool:
+        """
+        Where most nodes are lost it is rather the network, or we, who are ill: no further node is evicted then, and
+        where all are, none at all.
+        """
+        states = [_state(one) for one in self.api.select("nodes")]
+        lost = len(states) - states.count("True")
+        if lost == len(states):
+            return False
+        if lost > _FEW and lost / len(states) >= _MOST:
+            return _place(due) in {_place(one) for one in current}
+        return True
 
     def _unready_pods(self, node: str) -> None:
         """A pod on a silent node is taken for one that serves nobody; of a kubelet that speaks, its word counts."""
@@ -126,6 +146,10 @@ def _changed(change: Change, path: str) -> bool:
 def _beat(node: Json) -> object:
     """What only a kubelet changes."""
     return condition(node, "Ready").get("lastHeartbeatTime") if node else None
+
+
+def _state(node: Json) -> str | None:
+    return condition(node, "Ready").get("status") if node else None
 
 
 def _place(taint: Json) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import itertools
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,17 @@ BACKENDS = ["lab", pytest.param("real", marks=pytest.mark.e2e)]
 
 @pytest.fixture(scope="session")
 def lab_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with lab_server(tmp_path_factory.mktemp("contract")) as server:
+    with lab_server(tmp_path_factory.mktemp("contract")) as server, _bystander(server):
         yield server
+
+
+@contextmanager
+def _bystander(server: Server) -> Iterator[None]:
+    """A node that lives as long as the lab: where all nodes are lost none is evicted, and a real cluster has others."""
+    puppet = Puppet(Space(server, "default"), "bystander")
+    puppet.join()
+    with living(puppet):
+        yield
 
 
 @pytest.fixture(scope="session")

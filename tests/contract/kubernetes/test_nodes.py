@@ -1,6 +1,7 @@
 """Nodes: cordon, silence, taints, eviction by taint, and what a scheduler makes of them."""
 
 import threading
+from math import ceil
 
 import pytest
 
@@ -71,6 +72,24 @@ def test_a_silent_node_is_not_ready_and_loses_its_pods(space: Space, puppet: Pup
     )
     eventually(lambda: len(space.listed("Pod").names) == 2, "another pod stands in")
     assert space.exists("Pod", name), "nobody confirmed the end of the pod on the silent node"
+
+
+@pytest.mark.timeout(120)
+def test_where_most_nodes_fall_silent_not_all_of_them_are_evicted(space: Space, puppet: Puppet) -> None:
+    """It is rather the network that is ill then; at least 55 % of the nodes, and at least 3."""
+    living_on = len(space.listed("Node").names)
+    silent = [Puppet(space, f"{puppet.name}-silent-{number}") for number in range(max(3, ceil(living_on * 55 / 45)))]
+    try:
+        for one in silent:
+            one.join()
+            one.beat()
+        for one in silent:
+            eventually(lambda one=one: ("node.kubernetes.io/unreachable", "NoSchedule") in one.taints(), "it is lost")
+        evicted = [one.name for one in silent if ("node.kubernetes.io/unreachable", "NoExecute") in one.taints()]
+        assert len(evicted) < len(silent)
+    finally:
+        for one in silent:
+            one.leave()
 
 
 def test_a_silent_node_is_told_in_an_event(space: Space, puppet: Puppet, silence: threading.Event) -> None:

@@ -133,3 +133,23 @@ def test_pods_of_a_deleted_node_are_deleted_without_their_kubelet(world: World) 
     world.run_kubelets()
     world.delete("nodes", "gpu-1")
     assert world.pods() == []
+
+
+def test_where_all_nodes_are_lost_none_is_evicted(world: World) -> None:
+    world.dead |= {"gpu-1", "gpu-2"}
+    world.live(12)
+    assert [taints(world, name) for name in ("gpu-1", "gpu-2")] == [[("unreachable", "NoSchedule")]] * 2
+    world.dead.remove("gpu-2")
+    world.live(2)
+    assert taints(world, "gpu-1") == [("unreachable", "NoSchedule"), ("unreachable", "NoExecute")]
+    assert taints(world, "gpu-2") == []
+
+
+def test_where_most_nodes_are_lost_no_further_one_is_evicted(world: World) -> None:
+    for number in range(3, 8):
+        world.add_node(f"gpu-{number}")
+    for number in range(1, 5):  # the fourth of seven makes it 57 %
+        world.dead.add(f"gpu-{number}")
+        world.live(10)
+    evicted = [f"gpu-{n}" for n in range(1, 8) if ("unreachable", "NoExecute") in taints(world, f"gpu-{n}")]
+    assert evicted == ["gpu-1", "gpu-2", "gpu-3"]
