@@ -33,7 +33,9 @@ PLANS = 3
 DRILLS = 3  # tries
 _NAME = "scale"
 _PLAN, _MEMORY = 3.0, 300.0  # seconds, MiB
-_LISTS = 3  # times that the same list may be asked for: by the plan, by the watches, by a look at the end
+# Times that the same list may be asked for: a plan and the second choice of its victim look at the workload's pods a
+# few times each. What is polled, twice a second or even once in five, comes out far above it.
+_LISTS = 12
 # Filler nodes renew their leases as real ones do, which is too seldom for the tests' impatience.
 _PATIENT = "--node-monitor-grace-period=60s"
 
@@ -157,7 +159,7 @@ def _growth(small: Measured, large: Measured) -> list[Row]:
     what = f"growth from {small.nodes} to {large.nodes} nodes: "
     pairs = (
         ("plan", small.plan, large.plan, 3.0),
-        ("peak RSS", small.drill.peak, large.drill.peak, 1.5),
+        ("peak RSS", small.drill.peak, large.drill.peak, 2.0),
         ("API calls", _own(small), _own(large), 1.5),
     )
     return [below(what + name, new / old, limit, "x") for name, old, new, limit in pairs]

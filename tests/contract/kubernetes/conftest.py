@@ -15,7 +15,7 @@ from tests.contract.kubernetes.objects import custom_resource
 from tests.contract.kubernetes.puppet import Puppet, living
 from tests.contract.kubernetes.server import Server, Space, eventually
 from tests.contract.kubernetes.spaces import fresh_space
-from tests.contract.kubernetes.table import Place, write_table
+from tests.contract.kubernetes.table import Place, outcomes, write_table
 
 _NUMBERS = itertools.count(1)
 BACKENDS = ["lab", pytest.param("real", marks=pytest.mark.e2e)]
@@ -102,13 +102,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    outcomes = [
-        (report.nodeid, word)
-        for word in ("passed", "failed", "xfailed", "xpassed", "error")
-        for report in terminalreporter.stats.get(word, [])
-        if "contract/kubernetes" in report.nodeid
-    ]
-    if outcomes:
+    told = outcomes(terminalreporter)
+    if told:
         terminalreporter.section("checks per backend")
-        for line in write_table(outcomes):
+        for line in write_table(told):
             terminalreporter.write_line(line)
