@@ -66,10 +66,10 @@ class Audit:
         with self._log.open("rb") as file:
             file.seek(begin)
             lines = file.read(end - begin).splitlines()
-        return tuple(_requests(map(json.loads, lines)))
+        return tuple(requests(map(json.loads, lines)))
 
 
-def _requests(entries: Iterable[Json]) -> Iterator[Request]:
+def requests(entries: Iterable[Json]) -> Iterator[Request]:
     """A long answer has two entries, of which the last may be yet to come."""
     seen: set[str] = set()
     for one in entries:
