@@ -180,6 +180,14 @@ class Run(Protocol):
         ...
 
 
+class TakeBack(Protocol):
+    """Takes back what a step changed, and waits until it is gone."""
+
+    def __call__(self, step_id: str, only: str | None = None) -> Finding:
+        """All of it, or its promises of one kind of undo `only`; StepBroken when there are none, or when it fails."""
+        ...
+
+
 @dataclass(frozen=True)
 class Context:
     """Everything a running step may touch. Ports here only read."""
@@ -196,7 +204,7 @@ class Context:
     run: Run
     changing: Callable[[Undo], AbstractContextManager[Act]]
     choose_again: Callable[[str], tuple[str, ...]]  # workload target whose pods we replaced -> which targets moved
-    take_back: Callable[[str], Finding]  # step id -> waits until what that step changed is taken back and gone
+    take_back: "TakeBack"
     progress: Callable[[str], None]  # one short line for the live view
     background: bool = False  # return as soon as it has begun; `Step.finish` says later what came of it
 

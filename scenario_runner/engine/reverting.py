@@ -19,9 +19,14 @@ from scenario_runner.engine.undoing import Undone, take_back_all
 from scenario_runner.errors import StepBroken
 
 
-def take_back_step(state: RunState, clock: Clock, deadline: Deadline, step_id: str) -> Finding:
-    """Raise StepBroken when the step changed nothing, or when something is left at the deadline."""
+def take_back_step(state: RunState, clock: Clock, deadline: Deadline, step_id: str, only: str | None = None) -> Finding:
+    """
+    All that a step changed, or what undos of the kind `only` take back.
+
+    Raise StepBroken when the step changed nothing of that, or when something is left at the deadline.
+    """
     ours = [one for one in state.world.journal.promises if one.step_id == step_id and one.state != "withdrawn"]
+    ours = [one for one in ours if only is None or (one.undo is not None and one.undo.undo == only)]
     if not ours:
         raise StepBroken(f"step {step_id} changed nothing that could be taken back")
     before = clock.monotonic()

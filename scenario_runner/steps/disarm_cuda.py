@@ -1,5 +1,6 @@
 """Let CUDA work again before the end."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -21,7 +22,14 @@ class DisarmCuda(Step):
         disarm_cuda: lost-in-cuda
     """
 
-    of: Annotated[str, StepName(("arm_cuda",))] = Field(description="Id of the `arm_cuda` to take back.")
+    of: Annotated[str, StepName(("arm_cuda", "patch_cuda"))] = Field(
+        description="Id of the `arm_cuda` to take back, or of an armed `patch_cuda`, whose library stays."
+    )
 
     def run(self, ctx: Context) -> Finding:
-        return ctx.take_back(self.of)
+        return ctx.take_back(self.of, only="disarm_cuda")
+
+    def check(self, peers: Mapping[str, Step]) -> list[str]:
+        armed = peers.get(self.of)
+        arms = armed is None or armed.strikes() is not None
+        return [] if arms else [f"of: {self.of} arms nothing: name an arm_cuda, or give it armed: true"]

@@ -1,5 +1,6 @@
 """Letting CUDA work again by name, before the scenario ends."""
 
+from tests.steps.entry import step_of
 from tests.steps.running import carry_out, outcome
 
 FAULT = "gpu-1~20260101-000000-drill-abcd.one"
@@ -31,3 +32,27 @@ def test_its_window_ends_there_as_the_scenario_asked(world):
     )
     (fault,) = report.faults
     assert (fault.start, fault.end, fault.end_reason) == (0.0, 5.0, "taken back")
+
+
+def test_of_an_armed_patch_only_the_fault_is_taken_back(world):
+    report = carry_out(
+        world,
+        """
+        - patch_cuda: {target: worker, armed: true, victim: victim, xid: 79}
+          id: library
+        - disarm_cuda: library
+          id: quiet
+        - patch_cuda: worker
+          id: still
+        """,
+    )
+    assert outcome(report, "quiet") == ("passed", "CUDA fault gpu-lost on gpu-1 is disarmed")
+    assert outcome(report, "still") == ("passed", "deployment/vllm-decode carries the library already")
+    assert [one.outcome for one in report.undo] == ["kept", "kept", "kept"]
+
+
+def test_a_patch_that_is_not_armed_has_nothing_to_disarm():
+    step = step_of("disarm_cuda", "library")
+    assert step.check({"library": step_of("patch_cuda", "worker")}) == [
+        "of: library arms nothing: name an arm_cuda, or give it armed: true"
+    ]
