@@ -43,7 +43,13 @@ class KubernetesClaimStore:
         return _lease(self._add(self._leases, _lease_json(lease)))
 
     def write_lease(self, lease: Lease) -> Lease:
-        return _lease(self._write(self._leases, _lease_json(lease), lease.version))
+        try:
+            return _lease(self._write(self._leases, _lease_json(lease), lease.version))
+        except TargetRefused as refusal:
+            # Who replaces a Lease that is gone would make one, and is told that it is another one: which is a conflict.
+            if refusal.code == "Conflict" and self.lease(lease.target) is None:
+                raise TargetRefused(f"the Lease of {lease.target} is gone", code="NotFound") from refusal
+            raise
 
     def drop_lease(self, lease: Lease) -> None:
         self._drop(f"{self._leases}/{lease_name(lease.target)}", lease.version)

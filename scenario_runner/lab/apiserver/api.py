@@ -31,6 +31,7 @@ _SYSTEM_FIELDS = (
 )
 _ADDRESS = ("clusterIP", "clusterIPs")
 # Replacing these needs a version: nobody may overwrite what he has not seen.
+_MADE_BY_REPLACING = frozenset({"Lease", "Event", "Service", "Endpoints"})
 _CONDITIONAL = frozenset({"PodDisruptionBudget", "Lease", "CustomResourceDefinition"})
 _WITHOUT_GENERATION = frozenset(
     {"Node", "Namespace", "Service", "Lease", "ConfigMap", "Secret", "Event", "Endpoints", "ServiceAccount"}
@@ -109,6 +110,22 @@ class Api:
         if self.find(at) is not None:
             raise failures.already_exists(at.resource.plural, at.resource.group, at.name)
         return obj if options.dry_run else self.store.put(at.key, obj)
+
+    def replace(self, at: Target, body: Json, options: Options) -> tuple[Json, bool]:
+        """Put an object in another's place; True with it where it was made, as a few kinds are that are not there."""
+        if self.find(at) is not None:
+            return self.change(at, lambda _old: body, options), False
+        obj, _ = self._decoded(at, clone(body), options)  # what cannot be read is told before what is not there
+        meta = obj["metadata"]
+        if meta.setdefault("name", at.name) != at.name:
+            raise failures.bad_request(_other_name(meta["name"], at.name))
+        if at.sub or at.resource.kind not in _MADE_BY_REPLACING:
+            raise failures.not_found(at.resource.plural, at.resource.group, at.name)
+        if uid := meta.get("uid"):
+            why = f"StorageError: invalid object: Precondition failed: UID in precondition: {uid}, UID in object meta: "
+            raise failures.conflict(at.resource.plural, at.resource.group, at.name, why)
+        meta.pop("resourceVersion", None)
+        return self.create(at, obj, options), True
 
     def _require_namespace(self, at: Target) -> None:
         namespace = self.store.get(Key("", "namespaces", "", at.namespace))
@@ -209,8 +226,7 @@ class Api:
             why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {before['uid']}"
             raise failures.conflict(at.resource.plural, at.resource.group, at.name, why)
         if meta.get("name", at.name) != at.name:
-            message = f"the name of the object ({meta['name']}) does not match the name on the URL ({at.name})"
-            raise failures.bad_request(message)
+            raise failures.bad_request(_other_name(meta["name"], at.name))
 
     # Delete
 
@@ -276,3 +292,7 @@ def _with_status(at: Target, old: Json, new: Json) -> Json:
             if field in new["metadata"]:
                 kept["metadata"][field] = new["metadata"][field]
     return kept
+
+
+def _other_name(found: str, at: str) -> str:
+    return f"the name of the object ({found}) does not match the name on the URL ({at})"

@@ -82,8 +82,8 @@ class Door:
         return self._one(call, self.api.create(call.at, call.object_body(), call.options), 201)
 
     async def replace(self, call: Call) -> Response:
-        body = call.object_body()
-        return self._one(call, self.api.change(call.at, lambda _old: body, call.options))
+        obj, is_new = self.api.replace(call.at, call.object_body(), call.options)
+        return self._one(call, obj, 201 if is_new else 200)
 
     async def patch(self, call: Call) -> Response:
         patch, resource = Patch(call.media_type, call.body), call.at.resource
@@ -98,7 +98,8 @@ class Door:
         last = self.api.delete(call.at, call.deletion())
         if call.at.resource.kind == "Pod" or is_going(last):
             return self._one(call, last)
-        details = {"name": call.at.name, "kind": call.at.resource.plural, "uid": last["metadata"]["uid"]}
+        group = {"group": call.at.resource.group} if call.at.resource.group else {}
+        details = {"name": call.at.name, **group, "kind": call.at.resource.plural, "uid": last["metadata"]["uid"]}
         return JSONResponse(_SUCCESS | {"details": details})
 
     def _one(self, call: Call, obj: Json, code: int = 200) -> Response:
