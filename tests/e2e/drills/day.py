@@ -13,7 +13,9 @@ ACTIVE = '"value": "active"'  # how a run's events tell that the fault is there
 TOLERATED = 94  # the platform reports it and leaves the node alone
 
 
-def drill(stage: Stage, *steps: Json, xid: int = TOLERATED, success: str = "at least 0.5", **fields: Any) -> Path:
+def drill(
+    stage: Stage, *steps: Json, xid: int = TOLERATED, rate: str = "10/s", success: str = "at least 0.5", **fields: Any
+) -> Path:
     """The file of a scenario whose `steps` come between the fault, which was noticed, and the verdict on its time."""
     chat = {"model": "auto", "prompt": "hello", "max_tokens": 5}
     content = {
@@ -28,7 +30,7 @@ def drill(stage: Stage, *steps: Json, xid: int = TOLERATED, success: str = "at l
             "frontend": {"service": "frontend", "port": 8000, "chat": chat},
         },
         "steps": [
-            {"send_requests": {"target": "frontend", "rate": "10/s"}, "id": "traffic", "background": True},
+            {"send_requests": {"target": "frontend", "rate": rate}, "id": "traffic", "background": True},
             {"inject_xid": {"target": "victim", "xid": xid}},
             {"wait_for_node": {"target": "victim", "reached": "noticed"}},
             *steps,

@@ -14,7 +14,7 @@ LONG = {"pause": "200s"}
 
 def test_a_drill_goes_on_when_etcd_stops_for_ten_seconds_and_the_api_server_is_killed(calm: Stage):
     """Requests go through the API server as well: those of that time fail, as the plan says of this way."""
-    with calm.running(day.drill(calm, {"pause": "30s"}, success="at least 0.1")) as drill:
+    with calm.running(day.drill(calm, {"pause": "20s"}, success="at least 0.1")) as drill:
         drill.wait_until(day.ACTIVE)
         calm.cluster.pause("etcd")
         time.sleep(10)
