@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 from scenario_runner.core.clock import Deadline, Look, wait_until
 from scenario_runner.core.faults import Interval
+from scenario_runner.core.loads import LoadHandle
 from scenario_runner.core.outcome import Role
 from scenario_runner.core.samples import MOST_LATE, Selection
-from scenario_runner.core.step import Context, LoadHandle, Step
+from scenario_runner.core.step import Context, Step
 from scenario_runner.errors import DeadlineExceeded, StepBroken
 
 _WINDOWS = ("fault", "baseline", "recovery")

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from scenario_runner.core.clock import Clock, Deadline
 from scenario_runner.core.cuda import CudaHits
 from scenario_runner.core.faults import Fault, Interval, Strike
+from scenario_runner.core.loads import LoadHandle
 from scenario_runner.core.observations import ObservationLog
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.permissions import Permission
@@ -122,18 +123,6 @@ class Act:
     agent: Agent
     cluster: Cluster
     claim: str = ""  # "<run>/<number of the promise>": what every object that is changed or created must carry
-
-
-@dataclass(frozen=True)
-class LoadHandle:
-    """A load of this run as later steps see it."""
-
-    step_id: str
-    run: LoadRun
-    request_timeout: float
-    started: float  # seconds on the run's clock
-    scheduled_until: float | None  # when the last request starts; None: open-ended, until joined
-    joined: bool = False
 
 
 class Run(Protocol):

@@ -11,10 +11,10 @@ from typing import Literal
 from scenario_runner.core.clock import Clock
 from scenario_runner.core.cuda import CudaHits, merged
 from scenario_runner.core.faults import Fault, FaultRecord, Interval
+from scenario_runner.core.loads import LoadHandle
 from scenario_runner.core.observations import ObservationLog
 from scenario_runner.core.ports import LoadRun
 from scenario_runner.core.samples import LoadOrder
-from scenario_runner.core.step import LoadHandle
 from scenario_runner.engine.windows import around, healed, noticed, union
 from scenario_runner.errors import StepBroken
 

@@ -4,6 +4,7 @@ import platform
 from collections.abc import Iterator
 
 from scenario_runner.core.faults import Fault, Interval
+from scenario_runner.core.loads import LoadHandle
 from scenario_runner.core.outcome import Outcome, Phase, Role, Status
 from scenario_runner.core.plan import Plan
 from scenario_runner.core.report import (
@@ -16,7 +17,6 @@ from scenario_runner.core.report import (
     Verdict,
 )
 from scenario_runner.core.samples import Samples, percentile
-from scenario_runner.core.step import LoadHandle
 from scenario_runner.engine.phases import phase_times
 from scenario_runner.engine.records import Promise
 from scenario_runner.engine.state import RunState

@@ -9,9 +9,10 @@ from functools import partial
 from scenario_runner.core.clock import Clock, Deadline, Look, StopKind, wait_until
 from scenario_runner.core.events import StepEnded, StepProgress, StepStarted
 from scenario_runner.core.evidence import Sources
+from scenario_runner.core.loads import LoadHandle
 from scenario_runner.core.outcome import Finding, Outcome, Status
 from scenario_runner.core.plan import PlannedStep
-from scenario_runner.core.step import Act, Context, LoadHandle, Undo
+from scenario_runner.core.step import Act, Context, Undo
 from scenario_runner.engine.changing import changing
 from scenario_runner.engine.evidence import collect
 from scenario_runner.engine.execution import Attempt, attempt

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from scenario_runner.core.clock import Clock, Stop, StopKind, StopReason
 from scenario_runner.core.events import Event, Tick
 from scenario_runner.core.faults import Interval
+from scenario_runner.core.loads import LoadHandle
 from scenario_runner.core.plan import AbortRule, Plan
-from scenario_runner.core.step import LoadHandle
 from scenario_runner.core.targets import WorkloadTarget
 from scenario_runner.engine.broadcast import Broadcast
 from scenario_runner.engine.ledger import Ledger

@@ -6,8 +6,9 @@ from pydantic import Field
 
 from scenario_runner.core.clock import Deadline, Look, wait_until
 from scenario_runner.core.judging import DRAIN, failures
+from scenario_runner.core.loads import LoadHandle
 from scenario_runner.core.outcome import Finding, Role
-from scenario_runner.core.step import Context, LoadHandle, LoadName, Step
+from scenario_runner.core.step import Context, LoadName, Step
 from scenario_runner.errors import DeadlineExceeded, StepBroken
 
 

@@ -6,10 +6,11 @@ from pydantic import Field, model_validator
 
 from scenario_runner.core.clock import Deadline, Look, wait_until
 from scenario_runner.core.judging import DRAIN, failures, judge
+from scenario_runner.core.loads import LoadHandle
 from scenario_runner.core.outcome import Finding, Phase, Role
 from scenario_runner.core.quantities import RatePerSecond, Ratio, Seconds
 from scenario_runner.core.requesting import Pace, load_order
-from scenario_runner.core.step import Context, LoadHandle, Step, TargetKinds
+from scenario_runner.core.step import Context, Step, TargetKinds
 from scenario_runner.core.targets import EndpointTarget
 from scenario_runner.errors import DeadlineExceeded, StepBroken, StepFailed
 

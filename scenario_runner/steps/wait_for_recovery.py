@@ -5,10 +5,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from scenario_runner.core.clock import Look, wait_until
+from scenario_runner.core.loads import LoadHandle
 from scenario_runner.core.outcome import Finding, Role
 from scenario_runner.core.quantities import Ratio, Seconds, format_seconds
 from scenario_runner.core.recovery import SlidingWindow, impact
-from scenario_runner.core.step import Context, LoadHandle, LoadName, Step
+from scenario_runner.core.step import Context, LoadName, Step
 from scenario_runner.errors import DeadlineExceeded, StepBroken, StepFailed
 
 

@@ -22,6 +22,7 @@ CALLS = {
     "workload": lambda cluster: cluster.workload("deployment", "dynamo", "web"),
     "workloads": lambda cluster: cluster.workloads("dynamo"),
     "service": lambda cluster: cluster.service("dynamo", "web"),
+    "node_names": lambda cluster: cluster.node_names(),
     "services": lambda cluster: cluster.services("dynamo"),
     "budgets": lambda cluster: cluster.budgets(),
     "logs": lambda cluster: cluster.logs("dynamo", "web-1", previous=False, max_bytes=100),
