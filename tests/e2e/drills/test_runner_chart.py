@@ -162,7 +162,9 @@ def test_a_killed_pod_of_the_runner_keeps_its_target_until_everything_was_taken_
     assert too_early.returncode == 4, too_early.stdout + too_early.stderr
     done = outside.call("recover", "--all", "--takeover", *where, kubeconfig=kubeconfig)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{belongs[1]}: XID 94 on {node}: kept: XID 94 on {node} is recovered" in done.stdout
+    # Nobody renews the fault any more: on a slow machine it has expired by itself by now.
+    kept = rf"{belongs[1]}: XID 94 on {node}: kept: XID 94 on {node} is (recovered|expired)"
+    assert re.search(kept, done.stdout), done.stdout
     assert installed.leaves_nothing()
 
 
