@@ -3,6 +3,7 @@
 import json
 import signal
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -132,9 +133,8 @@ def test_where_every_gpu_is_held_a_rollout_that_waits_for_one_is_told_and_taken_
     scenario.write_text(
         HEAD.partition("- patch_cuda")[0] + ARMED.replace(", pin: true", "").replace("}", "}\n  timeout: 8s", 1)
     )
-    scale(bench, 6)
-    deployment = template(bench)
-    try:
+    with crowded(bench):
+        deployment = template(bench)
         result = bench.drill(scenario)
         folder = bench.newest()
         assert result.code == 3, (folder / "summary.md").read_text()
@@ -143,27 +143,33 @@ def test_where_every_gpu_is_held_a_rollout_that_waits_for_one_is_told_and_taken_
         assert (template(bench), left(bench)) == (deployment, [])
         assert [one["metadata"]["name"] for one in pods(bench) if "scenario-runner" in json.dumps(one["spec"])] == []
         assert bench.call("recover").out == "no run has left anything to take back\n"
-    finally:
-        scale(bench, 3)
 
 
 def test_where_every_gpu_is_held_new_pods_take_the_place_of_old_ones_there_and_back(bench, tmp_path):
     scenario = tmp_path / "full.yaml"
     scenario.write_text(HEAD.partition("- patch_cuda")[0] + ARMED.replace("pin: true", "in_place: true"))
-    scale(bench, 6)
-    deployment = template(bench)
-    try:
+    with crowded(bench):
+        deployment = template(bench)
         result = bench.drill(scenario)
         folder = bench.newest()
         assert result.code == 0, (folder / "summary.md").read_text()
         assert "each in the place of an old one (maxSurge 0, maxUnavailable 1)" in result.out
         assert template(bench) == deployment
+
+
+@contextmanager
+def crowded(bench):
+    """Every GPU is held, and no pod goes before another one has come: then there is no room for the other one."""
+    scale(bench, 6, unavailable="0")
+    try:
+        yield
     finally:
-        scale(bench, 3)
+        scale(bench, 3, unavailable='"25%"')
 
 
-def scale(bench, replicas):
-    bench.kubectl("-n", "dynamo", "scale", "deployment", "vllm-decode", f"--replicas={replicas}")
+def scale(bench, replicas, *, unavailable):
+    spec = f'{{"replicas": {replicas}, "strategy": {{"rollingUpdate": {{"maxUnavailable": {unavailable}}}}}}}'
+    bench.kubectl("-n", "dynamo", "patch", "deployment", "vllm-decode", "-p", f'{{"spec": {spec}}}')
     bench.kubectl("-n", "dynamo", "rollout", "status", "deployment", "vllm-decode", "--timeout=25s")
 
 
