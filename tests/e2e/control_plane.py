@@ -200,5 +200,6 @@ def _controllers(place: Place) -> list[str]:
         "--node-monitor-period=1s",
         "--node-monitor-grace-period=8s",
         "--node-startup-grace-period=20s",
+        "--node-eviction-rate=5",  # nodes a second; usually one in ten seconds, for which tests would queue
         f"--flex-volume-plugin-dir={place.state}/flex",  # else a folder of the machine
     ]
