@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
     """The exit code of pytest, or 1 with one sentence if this machine can not have a cluster or a test was skipped."""
     try:
         prerequisites.require()
+        prerequisites.require_real_time()
         binaries.build()
         image.build_base()
     except Trouble as trouble:

@@ -37,6 +37,14 @@ def require() -> None:
         _install(missing)
 
 
+def require_real_time() -> None:
+    """For drills, whose loads must start in time on processors that a cluster uses too; raises Trouble."""
+    done = try_to_run("chrt", "--rr", "1", "true")
+    if done.returncode:
+        why = done.stderr.strip().removeprefix("chrt: ")
+        raise Trouble(f"Drills need real-time priority for their loads, which is not to be had here: {why}.")
+
+
 def _is_installed(package: str) -> bool:
     return try_to_run("dpkg-query", "--show", "--showformat=${db:Status-Abbrev}", package).stdout.startswith("ii")
 
