@@ -26,7 +26,6 @@ def generated() -> Iterator[tuple[str, str]]:
     yield "scenario_runner/gpu/xids.json", xids
     profiles = (ROOT / "schemas/cuda_profiles.json").read_text(encoding="utf-8")
     yield "scenario_runner/gpu/cuda_profiles.json", profiles
-    profiles = (ROOT / "schemas/cuda_profiles.json").read_text(encoding="utf-8")
     yield "agent/fault_agent/cuda_profiles.json", profiles
     yield "schemas/agent.openapi.json", openapi_document() + "\n"
     yield "schemas/scenario.schema.json", _json(json_schema(STEPS))

@@ -41,7 +41,8 @@ def leave_scope(state: RunState, scope: tuple[str, ...], number: str, clock: Clo
     inside = [one for one in state.world.journal.outstanding if one.scope[: len(scope)] == scope]
     undone = _revert(state, clock, Deadline.after(clock, state.plan.undo_budget), inside)
     left = [f"{one.promise.subject()}: {one.detail}" for one in undone if not one.kept]
-    gone = ", ".join(one.promise.subject() for one in undone) or "nothing was left to take back"
+    subjects = ", ".join(one.promise.subject() for one in undone)
+    gone = f"taken back: {subjects}" if undone else "nothing was left to take back"
     moved = after_undo(state, clock, undone)
     outcome = Outcome(
         number=f"{number} end",
@@ -51,11 +52,7 @@ def leave_scope(state: RunState, scope: tuple[str, ...], number: str, clock: Clo
         role=Role.GROUP,
         phase=Phase.STEPS,
         status=Status.BROKEN if left else Status.PASSED,
-        summary="still to be taken back: " + "; ".join(left)
-        if left
-        else "; ".join((f"taken back: {gone}", *moved))
-        if undone
-        else gone,
+        summary=f"still to be taken back: {'; '.join(left)}" if left else "; ".join((gone, *moved)),
         started=at,
         offset=before - state.ledger.began,
         seconds=clock.monotonic() - before,
