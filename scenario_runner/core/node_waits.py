@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scenario_runner.core.clock import Deadline, Look, wait_until
+from scenario_runner.core.clock import Look, wait_until
 from scenario_runner.core.faulting import ALWAYS, since
+from scenario_runner.core.holding import hold
 from scenario_runner.core.node_words import HOPELESS, STATE, Meaning, known
 from scenario_runner.core.outcome import Finding
 from scenario_runner.core.quantities import format_seconds
@@ -128,18 +129,4 @@ class NodeWait:
             raise StepFailed(f"{self._missed(node)}: its state is {state}")
 
     def _hold(self, violated: Callable[[], str], seconds: float) -> None:
-        """Look at every change until the time is over; a watch that lost its thread proves nothing."""
-        clock = self.ctx.clock
-        begin = clock.monotonic()
-        end = Deadline(clock, begin + seconds)
-
-        def look() -> Look[None]:
-            text = violated()
-            if text:
-                raise StepFailed(f"{text}: seen {format_seconds(clock.monotonic() - begin)} after this step began")
-            return Look(end.left == 0, "", None)
-
-        wait_until(self.word, look, end)
-        gaps = self.ctx.observations.select("watch", "nodes", "gap", begin)
-        if gaps:
-            raise StepBroken(f"the watch of nodes lost its thread meanwhile ({gaps[0].value}): nothing is proved")
+        hold(self.ctx, self.word, violated, seconds, watch="nodes", since=self.ctx.clock.monotonic())

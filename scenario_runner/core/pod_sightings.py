@@ -35,12 +35,25 @@ def pods_of(log: ObservationLog, target: WorkloadTarget) -> list[PodSighting]:
 
 
 def crashes(log: ObservationLog, target: WorkloadTarget, since: float) -> dict[str, Observation]:
-    """The first crash of each pod since then: a restart, a failed phase, or CrashLoopBackOff."""
+    """
+    The first crash of each pod since then: a restart, a failed phase, or CrashLoopBackOff.
+
+    One that was told to go fails with the code of its signal, which is no crash.
+    """
     found: dict[str, Observation] = {}
-    for seen in log.select("pod", since=since):
-        if not seen.initial and _is_crash(seen) and _ever_belonged(log, seen.name, target):
+    leaving: set[str] = set()
+    for seen in log.select("pod"):
+        if (seen.fact, seen.value) == ("deleting", "true"):
+            leaving.add(seen.name)
+        crashed = not seen.initial and _is_crash(seen) and seen.name not in leaving
+        if crashed and seen.at >= since and _ever_belonged(log, seen.name, target):
             found.setdefault(seen.name, seen)
     return found
+
+
+def node_of_pod(log: ObservationLog, name: str) -> str:
+    """Where a pod is or, if it is gone, was; "" when it never was anywhere."""
+    return next((seen.value for seen in reversed(log.select("pod", name, "node")) if seen.value), "")
 
 
 def pods_ever(log: ObservationLog, target: WorkloadTarget) -> set[str]:
