@@ -26,10 +26,11 @@ _IDLE_STEP = 0.1  # seconds; the load may leave an engine alone for long, and it
 class Engine:
     """One model. `startup` and `token` are seconds; `died` is set when it can not go on, and `failure` says why."""
 
-    def __init__(self, startup: float, token: float, gpu: Batching | None = None) -> None:
+    def __init__(self, startup: float, token: float, gpu: Batching | None = None, *, dies_of_oom: bool = False) -> None:
         self._startup = startup
         self._token = token
         self._gpu = gpu
+        self._dies_of_oom = dies_of_oom
         self.loaded = False
         self.failure = ""
         self.died = asyncio.Event()
@@ -70,7 +71,7 @@ class Engine:
         try:
             await self._gpu.token()
         except CudaError as error:
-            if error.code == OUT_OF_MEMORY:
+            if error.code == OUT_OF_MEMORY and not self._dies_of_oom:
                 raise NoToken(str(error), is_passing=True) from None
             self._die(str(error))
             raise NoToken(str(error), is_passing=False) from None

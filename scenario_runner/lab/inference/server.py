@@ -29,7 +29,8 @@ async def _serve(settings: Settings) -> int:
     told_to_go = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_go.set)
-    engine = Engine(settings.startup, settings.token, Batching() if settings.has_gpu else None)
+    gpu = Batching() if settings.has_gpu else None
+    engine = Engine(settings.startup, settings.token, gpu, dies_of_oom=settings.leaves_on_oom)
     service = Service(settings, engine)
     connections: set[Connection] = set()
     gone = asyncio.Event()

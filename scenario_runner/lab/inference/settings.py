@@ -24,12 +24,15 @@ class Settings:
     grace: float = 4.0  # GRACE_SECONDS; below the lab's terminationGracePeriodSeconds
     misbehaviour: Misbehaviour = field(default_factory=Misbehaviour)  # MISBEHAVE
     has_gpu: bool = False  # CUDA_VISIBLE_DEVICES, if that names any
-    leaves_on_cuda_error: bool = True  # ON_CUDA_ERROR=exit; answer-500 stays, as an engine must not
+    # ON_CUDA_ERROR=exit; engines as they must not be: answer-500 stays, exit-on-oom also goes for want of memory
+    leaves_on_cuda_error: bool = True
+    leaves_on_oom: bool = False
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Raises ValueError with one sentence that names the variable."""
     default = Settings()
+    on_cuda_error = _on_cuda_error(environment.get("ON_CUDA_ERROR") or "exit")
     return Settings(
         host=environment.get("POD_IP", default.host),
         port=int(_number(environment, "PORT", default.port)),
@@ -40,14 +43,15 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         grace=_number(environment, "GRACE_SECONDS", default.grace),
         misbehaviour=parse_misbehaviour(environment.get("MISBEHAVE", "")),
         has_gpu=bool(environment.get("CUDA_VISIBLE_DEVICES")),
-        leaves_on_cuda_error=_leaves_on_cuda_error(environment.get("ON_CUDA_ERROR") or "exit"),
+        leaves_on_cuda_error=on_cuda_error != "answer-500",
+        leaves_on_oom=on_cuda_error == "exit-on-oom",
     )
 
 
-def _leaves_on_cuda_error(text: str) -> bool:
-    if text not in {"exit", "answer-500"}:
-        raise ValueError(f"ON_CUDA_ERROR={text} is neither exit nor answer-500")
-    return text == "exit"
+def _on_cuda_error(text: str) -> str:
+    if text not in {"exit", "answer-500", "exit-on-oom"}:
+        raise ValueError(f"ON_CUDA_ERROR={text} is not one of exit, answer-500, exit-on-oom")
+    return text
 
 
 def _number(environment: Mapping[str, str], name: str, default: float) -> float:

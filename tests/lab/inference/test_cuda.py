@@ -1,5 +1,6 @@
 """The engine on the stand-in driver, with the CUDA library in the process: what a broken GPU does to it."""
 
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -87,10 +88,40 @@ def completions(instance: Instance) -> tuple[int, str]:
     return answer.status, answer.json["error"]["message"] if answer.status != 200 else ""
 
 
-def test_an_engine_that_was_given_a_gpu_uses_it_for_every_token(gpus: Gpus) -> None:
-    instance = gpus.ready()
-    assert completions(instance) == (200, "")
-    assert gpus.hits() == []
+# One step of the engine as the driver sees it: memory and a copy for each sequence, one launch for all of them.
+STEP = re.compile(
+    r"(?P<taken>(cuMemAlloc_v2\n)+)(?P<copied>(cuMemcpyHtoD_v2\n)+)cuLaunchKernel\ncuStreamSynchronize\n"
+    r"(?P<freed>(cuMemFree_v2\n)+)"
+)
+
+
+def test_an_engine_starts_as_real_ones_do_and_is_ready_after_its_warm_up(gpus: Gpus) -> None:
+    instance = gpus.start(STUB_CUDA_LOG_FD="1", LD_PRELOAD="")
+    said = [line(instance) for _ in range(17)]
+    assert said == [
+        "cuInit",
+        "cuDeviceGetCount",
+        *("cuDeviceGet", "cuDeviceGetUuid_v2", "cuDevicePrimaryCtxRetain", "cuCtxSetCurrent", "cuStreamCreate"),
+        f"GPU {UUIDS[1]}, 1 visible",
+        *("cuMemAlloc_v2", "cuModuleLoadData", "cuModuleGetFunction"),
+        *("cuMemAlloc_v2", "cuMemcpyHtoD_v2", "cuLaunchKernel", "cuStreamSynchronize", "cuMemFree_v2"),
+        "model loaded",
+    ]
+
+
+def test_every_token_is_memory_a_copy_a_launch_and_a_wait_for_it(gpus: Gpus) -> None:
+    instance = gpus.start(STUB_CUDA_LOG_FD="1", LD_PRELOAD="")
+    while line(instance) != "model loaded":
+        pass
+    assert instance.post("/v1/completions", {"prompt": "say hello", "max_tokens": 300}).status == 200
+    instance.process.terminate()
+    assert instance.process.stdout is not None
+    calls = instance.process.stdout.read()
+    steps = [(step["taken"], step["copied"], step["freed"]) for step in STEP.finditer(calls)]
+    assert STEP.sub("", calls) == ""  # there is nothing but steps
+    tokens = [tuple(part.count("\n") for part in step) for step in steps]
+    assert all(taken == copied == freed for taken, copied, freed in tokens)
+    assert 300 <= sum(taken for taken, _, _ in tokens) < 600  # an engine without requests steps all the same
 
 
 def test_a_sticky_error_ends_the_process_and_its_log_names_the_error(gpus: Gpus) -> None:
@@ -140,6 +171,21 @@ def test_want_of_memory_fails_requests_and_nothing_else(gpus: Gpus) -> None:
     assert done == "data: [DONE]"
     gpus.arm()
     eventually(lambda: completions(instance) == (200, ""))
+
+
+def test_an_engine_may_be_told_to_end_for_want_of_memory(gpus: Gpus) -> None:
+    instance = gpus.ready(ON_CUDA_ERROR="exit-on-oom")
+    gpus.arm(rule("alloc", Mode.OOM, 2))
+    assert line(instance) == "CUDA error 2 (stub driver error 2) in cuMemAlloc_v2; the engine is dead"
+    assert instance.process.wait(PATIENCE) == 1
+
+
+@pytest.mark.parametrize(("call", "function"), [("copy", "cuMemcpyHtoD_v2"), ("launch", "cuLaunchKernel")])
+def test_an_engine_dies_of_whichever_call_of_its_tokens_fails(gpus: Gpus, call: str, function: str) -> None:
+    instance = gpus.ready()
+    gpus.arm(rule(call, Mode.STICKY))
+    assert line(instance) == f"CUDA error 719 (stub driver error 719) in {function}; the engine is dead"
+    assert instance.process.wait(PATIENCE) == 1
 
 
 def test_an_engine_without_memory_for_its_model_does_not_start(gpus: Gpus) -> None:

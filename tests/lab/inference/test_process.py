@@ -115,6 +115,10 @@ def test_told_to_go_while_loading_it_goes(start: Callable[..., Instance]) -> Non
         ({"TOKEN_SECONDS": "fast"}, "inference: TOKEN_SECONDS=fast is not a number of at least 0\n"),
         ({"POD_IP": "127.0.0.1", "PORT": "taken"}, "inference: PORT=taken is not a number of at least 0\n"),
         (
+            {"ON_CUDA_ERROR": "panic"},
+            "inference: ON_CUDA_ERROR=panic is not one of exit, answer-500, exit-on-oom\n",
+        ),
+        (
             {"MISBEHAVE": "explode"},
             "inference: misbehaviour 'explode' is not one of none, hang, reset, empty-body, empty-completion, "
             "half-stream, error-500, slow (slow:SECONDS)\n",
