@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from scenario_runner.lab.options import read_info
+from tests.scenarios.drill import ROOT
 
 pytestmark = [pytest.mark.drill, pytest.mark.lab, pytest.mark.timeout(300)]
 
+SCENARIOS = ROOT / "scenarios"
 HEAD = """version: 1
 name: cuda
 namespace: dynamo
@@ -155,6 +157,47 @@ def test_where_every_gpu_is_held_new_pods_take_the_place_of_old_ones_there_and_b
         assert result.code == 0, (folder / "summary.md").read_text()
         assert "each in the place of an old one (maxSurge 0, maxUnavailable 1)" in result.out
         assert template(bench) == deployment
+
+
+def test_an_engine_that_answers_500_for_ever_fails_the_drill_in_which_it_must_exit(bench):
+    with engines(bench, "ON_CUDA_ERROR=answer-500"):
+        result = bench.drill(SCENARIOS / "cuda-engine-must-exit.yaml", "--var", "exits=5s")
+    assert result.code == 1, result.out + result.err
+    assert failed_steps(bench.newest()) == {"05": "pods of worker crashed (1)"}
+
+
+def test_an_engine_that_crashes_for_want_of_memory_fails_the_drill_in_which_it_must_not(bench):
+    with engines(bench, "ON_CUDA_ERROR=exit-on-oom"):
+        result = bench.drill(SCENARIOS / "cuda-oom-must-not-crash.yaml")
+    assert result.code == 1, result.out + result.err
+    assert failed_steps(bench.newest()) == {"05": "pods of worker never crash for 10s"}
+
+
+def test_a_gpu_that_is_slower_than_its_limit_fails_the_drill_and_nothing_else_does(bench):
+    with engines(bench, "TOKEN_SECONDS=0.02"):  # then several requests are on their way, and each engine has some
+        result = bench.drill(SCENARIOS / "cuda-slow-gpu.yaml", "--var", "delay=200ms")
+    assert result.code == 1, result.out + result.err
+    assert failed_steps(bench.newest()) == {"10": "latency of traffic: p95 at most 5 x calm during fault"}
+
+
+@contextmanager
+def engines(bench, setting):
+    """The model's engines have another setting."""
+    set_environment(bench, setting)
+    try:
+        yield
+    finally:
+        set_environment(bench, setting.partition("=")[0] + "-")
+
+
+def set_environment(bench, change):
+    bench.kubectl("-n", "dynamo", "set", "env", "deployment/vllm-decode", change)
+    bench.kubectl("-n", "dynamo", "rollout", "status", "deployment", "vllm-decode", "--timeout=25s")
+
+
+def failed_steps(folder):
+    steps = json.loads((folder / "report.json").read_text())["outcomes"]
+    return {one["number"]: one["name"] for one in steps if one["status"] == "failed"}
 
 
 @contextmanager
