@@ -149,6 +149,8 @@ class _Resolver:
     def _pods_of(self, look: Lookup, name: str) -> list[PodState]:
         workload = self.choice(name).target
         assert isinstance(workload, WorkloadTarget), "the plan refuses any other kind"
+        if workload.replicas == 0:
+            raise look.miss(f"{name} has zero replicas, so that no pod of it runs on a node: scale it up first")
         return look.pods(workload.namespace, workload.selector, f"of {name}")
 
     def _gpu_of(self, look: Lookup, by: GpuBy) -> Choice:

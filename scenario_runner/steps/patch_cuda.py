@@ -32,6 +32,7 @@ from scenario_runner.workloads.cuda import (
     env_sources,
     in_place_edits,
     pin_edits,
+    unread_secrets,
 )
 from scenario_runner.workloads.kinds import KINDS
 from scenario_runner.workloads.pod_templates import document_ref, pods
@@ -95,7 +96,7 @@ class PatchCuda(Step):
             told, began = [f"{target.kind}/{target.name} carries the library already"], None
         else:
             began = ctx.clock.monotonic()
-            told = [self._roll_out(ctx, target, made), *ctx.choose_again(self.target)]
+            told = [self._roll_out(ctx, target, made), *made.unread, *ctx.choose_again(self.target)]
         if self.armed:
             told += [self._arm(ctx), self._first_hit(ctx)]
         return Finding("; ".join(told), {} if began is None else {"seconds": ctx.clock.monotonic() - began})
@@ -172,7 +173,8 @@ class PatchCuda(Step):
         content = {} if carried or not edits else _config_map(libraries, _machine(cluster, there))
         if edits:
             _must_be_admitted(cluster, target, document, edits, in_place=self.in_place)
-        return _Prepared(document, tuple(edits), name, content, tuple(there), tuple(strategy))
+        unread = tuple(unread_secrets(document, self.containers))
+        return _Prepared(document, tuple(edits), name, content, tuple(there), tuple(strategy), unread)
 
     def _roll_out(self, ctx: Context, target: WorkloadTarget, made: "_Prepared") -> str:
         if made.content:
@@ -231,6 +233,7 @@ class _Prepared:
     content: Mapping[str, Any]
     pods: tuple[PodState, ...]
     strategy: tuple[Edit, ...] = ()
+    unread: tuple[str, ...] = ()  # sentences about what can not be known
 
 
 def _config_map(libraries: CudaLibraries, machine: str) -> dict[str, Any]:
@@ -245,12 +248,12 @@ def _config_map(libraries: CudaLibraries, machine: str) -> dict[str, Any]:
 def _must_not_hide_a_preload(cluster: ClusterReads, document: Document, containers: Sequence[str]) -> None:
     """A variable of a container's own hides one of the same name that comes from a ConfigMap (envFrom)."""
     for source in env_sources(document, containers):
-        found = cluster.read(ObjectRef("v1", "ConfigMap", document.ref.namespace, source.config_map))
+        found = cluster.read(ObjectRef("v1", "ConfigMap", document.ref.namespace, source.name))
         names = {source.prefix + key for key in ((found.content.get("data") or {}) if found else {})}
         if "LD_PRELOAD" in names:
             raise StepBroken(
                 f"container {source.container} of {document.ref.kind} {document.ref.name} takes LD_PRELOAD from"
-                f" ConfigMap {source.config_map} (envFrom), and ours would hide it: write it as a value, or name other"
+                f" ConfigMap {source.name} (envFrom), and ours would hide it: write it as a value, or name other"
                 " containers"
             )
 

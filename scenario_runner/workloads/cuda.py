@@ -48,19 +48,33 @@ class EnvSource:
     """A ConfigMap from which a container takes all its variables, with a prefix before each name."""
 
     container: str
-    config_map: str
+    name: str
     prefix: str
 
 
-def env_sources(document: Document, containers: Sequence[str]) -> Iterator[EnvSource]:
-    """Where `containers` (all, if empty) may get an LD_PRELOAD that does not stand in the workload itself."""
+def env_sources(document: Document, containers: Sequence[str]) -> list[EnvSource]:
+    """The ConfigMaps from which `containers` (all, if empty) may get an LD_PRELOAD."""
+    return list(_env_sources(document, containers, "configMapRef"))
+
+
+def unread_secrets(document: Document, containers: Sequence[str]) -> list[str]:
+    """A sentence for each Secret from which they may get one: what stands in it is nobody's business."""
+    return [
+        f"Secret {one.name} (envFrom of {one.container}) is not read: an LD_PRELOAD in it is hidden by ours meanwhile"
+        for one in _env_sources(document, containers, "secretRef")
+    ]
+
+
+def _env_sources(document: Document, containers: Sequence[str], kind: str) -> Iterator[EnvSource]:
+    """An LD_PRELOAD in the container itself hides whatever stands elsewhere."""
     for template in pod_templates(document):
         for name, path in template.containers.items():
             if (containers and name not in containers) or leaf(document.content, (*path, "env", "name=LD_PRELOAD")):
                 continue
             for one in leaf(document.content, (*path, "envFrom")) or ():
-                if config_map := leaf(one, ("configMapRef", "name")):
-                    yield EnvSource(name, str(config_map), str(one.get("prefix") or ""))
+                prefix, source = str(one.get("prefix") or ""), leaf(one, (kind, "name"))
+                if source and "LD_PRELOAD".startswith(prefix):
+                    yield EnvSource(name, str(source), prefix)
 
 
 def pin_edits(document: Document, hosts: Sequence[str]) -> list[Edit]:

@@ -1,6 +1,7 @@
 """Everything about CUDA that a scenario or a cluster can get wrong: one sentence each, before anything is changed."""
 
 import copy
+from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -8,9 +9,9 @@ from typing import Any
 import pytest
 
 from scenario_runner.adapters.cuda_library import CudaLibraryFiles
-from scenario_runner.app.backend import Address
-from scenario_runner.app.preflight import needs, refuse_what_steps_object_to, sentence
-from scenario_runner.core.permissions import Permission
+from scenario_runner.adapters.kubernetes_cluster import KubernetesCluster
+from scenario_runner.app.backend import Address, Backend
+from scenario_runner.app.preflight import refuse_what_is_not_permitted, refuse_what_steps_object_to
 from scenario_runner.core.ports import CudaLibrary
 from scenario_runner.core.states import WorkloadState
 from scenario_runner.errors import InvalidScenario, Refused
@@ -18,7 +19,11 @@ from scenario_runner.format.lint import lint
 from scenario_runner.format.loader import load
 from scenario_runner.format.plan import make_plan
 from scenario_runner.steps import STEPS
-from tests.format.cluster import pod, small_cluster
+from tests.app.small_api import SmallApi
+from tests.contract.clusters import write_kubeconfig
+from tests.contract.servers import serving
+from tests.fakes import FakeClock
+from tests.format.cluster import PODS, pod, small_cluster
 from tests.format.files import NOTHING_GIVEN
 
 HEAD = """version: 1
@@ -29,8 +34,10 @@ targets:
   victim: {gpu_of: worker}
   place: {node: gpu-1}
 """
+NO_FAULT = "control: true\n" + HEAD.replace("  victim: {gpu_of: worker}\n", "")
 PATCH = "steps:\n- patch_cuda: worker\n"
 ARM = "- arm_cuda: {target: victim, xid: 79}\n  id: lost\n"
+WAITS = "- wait_for_node: {target: place, reached: ready}\n"
 JUDGED = "- assert_cuda_hits: {of: lost, processes: at least 1}\n"
 
 
@@ -113,13 +120,24 @@ def test_a_workload_that_is_missing(here):
 
 
 def test_a_workload_with_zero_replicas(here):
-    state = here.cluster.workload_states["deployment", "dynamo", "w"]
-    here.cluster.workload_states["deployment", "dynamo", "w"] = replace(state, replicas=0)
-    head, control = HEAD.replace("  victim: {gpu_of: worker}\n", ""), "control: true\n"
-    waits = "- wait_for_node: {target: place, reached: ready}\n"
-    assert here.refused(PATCH + waits, head=control + head) == (
+    scale_to_zero(here)
+    assert here.refused() == (
+        "target victim: worker has zero replicas, so that no pod of it runs on a node: scale it up first"
+    )
+
+
+def test_a_workload_with_zero_replicas_whose_gpu_is_named_by_its_node(here):
+    scale_to_zero(here)
+    assert here.refused(PATCH + WAITS, head=NO_FAULT) == (
         "step 01-patch_cuda: deployment/w has zero replicas: nobody would load the library; scale it up first"
     )
+
+
+def scale_to_zero(here):
+    state = here.cluster.workload_states["deployment", "dynamo", "w"]
+    here.cluster.workload_states["deployment", "dynamo", "w"] = replace(state, replicas=0)
+    for name in PODS:
+        here.cluster.remove(here.cluster.pod_states["dynamo", name])
 
 
 def test_a_workload_that_selects_no_pods(here):
@@ -180,10 +198,10 @@ def test_a_namespace_that_is_guarded(here):
         "deployment", "kube-system", "w", "uid", 3, "app=w"
     )
     here.cluster.put(replace(pod("w-a", "gpu-2"), namespace="kube-system"))
-    head = HEAD.replace("deployment/w", "deployment/w, namespace: kube-system").replace(
-        "gpu_of: worker", "gpu: {node: gpu-1}"
+    head = NO_FAULT.replace("deployment/w", "deployment/w, namespace: kube-system")
+    assert here.refused(PATCH + WAITS, head=head) == (
+        "step 01-patch_cuda changes worker in namespace kube-system, which is protected"
     )
-    assert "step 01-patch_cuda changes worker in namespace kube-system, which is protected" in here.refused(head=head)
 
 
 def test_a_namespace_that_does_not_admit_the_pods(here):
@@ -195,12 +213,27 @@ def test_a_namespace_that_does_not_admit_the_pods(here):
     )
 
 
-def test_no_permission_to_patch(here):
-    where: Any = SimpleNamespace(address=Address("", context="prod", agent_url="http://agents"), agent=None)
-    lacking = Permission("patch", "deployments", "apps", "dynamo")
-    assert lacking in needs(here.begin(), where)
-    assert sentence(lacking) == (
-        "we may not patch deployments.apps in namespace dynamo: the Role scenario-runner of that namespace "
+@pytest.mark.parametrize(
+    ("verb", "resource", "words"),
+    [
+        ("patch", "deployments", "patch deployments.apps"),
+        ("create", "configmaps", "create configmaps"),
+        ("delete", "configmaps", "delete configmaps"),
+        ("create", "pods", "create pods"),
+    ],
+)
+def test_no_permission_to_do_what_a_patch_does(here, tmp_path, verb, resource, words):
+    def forbidden(review):
+        return (review["verb"], review["resource"], review.get("namespace")) == (verb, resource, "dynamo")
+
+    plan = here.begin()
+    with serving(SmallApi(forbidden=forbidden)) as url:
+        cluster = KubernetesCluster(write_kubeconfig(tmp_path, url), clock=FakeClock())
+        where = Backend("cluster prod", Address("/config", context="prod", agent_url="http://a"), cluster, None, "uid")
+        with closing(cluster), pytest.raises(Refused) as refused:
+            refuse_what_is_not_permitted(plan, where)
+    assert str(refused.value) == (
+        f"we may not {words} in namespace dynamo: the Role scenario-runner of that namespace "
         "(Helm chart agent/deploy/runner) grants it"
     )
 

@@ -53,6 +53,19 @@ def test_the_workload_carries_the_library_while_the_run_lasts_and_is_as_before_a
     assert world.snapshot() == before
 
 
+def test_what_a_secret_may_hide_is_told_as_nobody_reads_it(world):
+    container = leaf(world.cluster.documents["Deployment/dynamo/vllm-decode"]["content"], MAIN)
+    container["envFrom"] = [
+        {"secretRef": {"name": "tokens"}},
+        {"secretRef": {"name": "others"}, "prefix": "MY_"},
+    ]
+    assert outcome(carry_out(world, PATCH), "library") == (
+        "passed",
+        "deployment/vllm-decode carries the library; 3 pods are ready; Secret tokens (envFrom of main) is not read: "
+        "an LD_PRELOAD in it is hidden by ours meanwhile",
+    )
+
+
 def test_the_second_time_there_is_nothing_to_do(world):
     report = carry_out(world, PATCH + "- patch_cuda: worker\n  id: again")
     assert outcome(report, "again") == ("passed", "deployment/vllm-decode carries the library already")

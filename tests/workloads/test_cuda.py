@@ -10,7 +10,8 @@ from scenario_runner.workloads.cuda import carried_config_map, cuda_edits, in_pl
 from scenario_runner.workloads.pod_templates import document_ref, pod_templates, pods
 
 OURS = "/opt/scenario-runner/library/libscenario_cuda.so"
-SPEC = {"containers": [{"name": "main", "image": "x"}, {"name": "side", "image": "y"}]}
+FIRST = [{"name": "first", "image": "x", "env": [{"name": "LD_PRELOAD", "value": "/usr/lib/libjemalloc.so"}]}]
+SPEC = {"initContainers": FIRST, "containers": [{"name": "main", "image": "x"}, {"name": "side", "image": "y"}]}
 CONTENTS = {
     "Deployment": {"spec": {"template": {"spec": SPEC}}},
     "StatefulSet": {"spec": {"template": {"spec": SPEC}}},
@@ -20,7 +21,12 @@ CONTENTS = {
     },
     "DynamoGraphDeployment": {"spec": {"components": [{"name": "decode", "podTemplate": {"spec": SPEC}}]}},
     "DynamoGraphDeployment v1alpha1": {
-        "spec": {"services": {"decode": {"extraPodSpec": {"mainContainer": {"image": "x"}}}, "prefill": {}}}
+        "spec": {
+            "services": {
+                "decode": {"extraPodSpec": {"initContainers": FIRST, "mainContainer": {"image": "x"}}},
+                "prefill": {},
+            }
+        }
     },
 }
 every_kind = pytest.mark.parametrize("kind", CONTENTS)
@@ -47,6 +53,25 @@ def preloads(given):
 def test_every_container_of_every_template_loads_the_library(kind):
     given = document(kind)
     assert set(preloads(patched(given))) == {OURS}
+
+
+@every_kind
+def test_init_containers_are_left_alone_and_stand_in_the_pod_that_is_tried(kind):
+    given = document(kind)
+    carrying = patched(given)
+
+    def first(content):
+        return [leaf(content, (*one.spec, "initContainers")) for one in pod_templates(given)]
+
+    assert first(carrying.content) == first(given.content)
+    assert FIRST in first(given.content)
+    assert FIRST in [pod["spec"].get("initContainers") for pod in pods(carrying)]
+
+
+def test_an_init_container_can_not_be_named():
+    with pytest.raises(StepBroken) as refused:
+        cuda_edits(document("Deployment"), "library", ("first",))
+    assert str(refused.value) == "Deployment w has no container first; it has main, side"
 
 
 @every_kind
