@@ -76,6 +76,7 @@ class FaultSummary:
     end_reason: str
     cuda: str = ""  # of a CUDA fault: its profile
     hits: tuple[ProcessHits, ...] = ()  # what a CUDA fault did to processes
+    ordered: str = ""  # when its agent took the order, by the clock that dates its hits; ISO 8601, UTC
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,7 @@ def _fault(state: RunState, fault: Fault) -> FaultSummary:
         end_reason="" if end is None else end.reason,
         cuda=fault.cuda,
         hits=state.ledger.hits(fault.fault_id).processes,
+        ordered=record.injected_at if record else "",
     )
 
 

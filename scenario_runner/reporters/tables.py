@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from scenario_runner.core.outcome import Status
 from scenario_runner.core.report import LoadSummary, Report
@@ -35,7 +36,7 @@ class Lines:
 PHASES, STEPS, EVIDENCE = "How the platform reacted", "Steps", "Evidence"
 _LOAD = ("load", "requests", "succeeded", "ratio", "p50", "p95", "p99")
 _TOKENS = ("first token p95", "between tokens p50", "between tokens p95")
-_HITS = ("fault", "process", "pod", "calls", "first", "answer", "since")
+_HITS = ("fault", "process", "pod", "calls", "first", "answer", "since", "after arming")
 
 
 def tables(report: Report) -> Iterator[Table]:
@@ -83,7 +84,15 @@ def _hits(report: Report) -> Iterable[Sequence[str]]:
         for one in sorted(fault.hits, key=lambda hit: hit.first):
             pod = (one.pod or "of no pod") + (" (came by exec, does not count)" if one.probe else "")
             process = f"{one.process} ({one.pid})"
-            yield fault.step_id, process, pod, str(one.hits), one.function, str(one.code), one.first
+            after = seconds(_between(fault.ordered, one.first))
+            yield fault.step_id, process, pod, str(one.hits), one.function, str(one.code), one.first, after
+
+
+def _between(start: str, end: str) -> float | None:
+    """Seconds between two moments in ISO 8601; None where one is not known."""
+    if not start or not end:
+        return None
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
 
 
 def _load(load: LoadSummary) -> Sequence[str]:

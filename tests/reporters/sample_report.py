@@ -128,6 +128,7 @@ REPORT = Report(
                     "2026-03-04T05:06:13.100Z",
                 ),
             ),
+            "2026-03-04T05:06:11.980Z",
         ),
     ),
     phases=(PhaseTime("cordoned", "gpu-1", 1.25, 120.0), PhaseTime("drained", "gpu-1", None, 300.0)),

@@ -4,11 +4,13 @@ import json
 import signal
 import urllib.request
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from scenario_runner.lab.options import read_info
+from scenario_runner.reporters.tables import seconds
 from tests.scenarios.drill import ROOT
 
 pytestmark = [pytest.mark.drill, pytest.mark.lab, pytest.mark.timeout(300)]
@@ -78,6 +80,8 @@ def test_a_lost_gpu_crashes_the_engine_that_holds_it_and_everything_is_taken_bac
     assert {(hit["function"], hit["code"]) for hit in again} <= {("cuInit", 100)}  # started again on the same GPU
     assert {f"{hit['node']} {hit['gpu']}" for hit in lost["hits"]} == {f"{lost['node']} {lost['gpu'].split()[1]}"}
     assert all(hit["pod"].startswith("dynamo/vllm-decode-") for hit in lost["hits"])
+    assert 0 < after_arming(lost, first) < min(after_arming(lost, hit) for hit in again or [{"first": "9999-12-31"}])
+    assert f"| {first['first']} | {seconds(after_arming(lost, first))} |" in told(bench.newest())
     assert (bench.nodes(), template(bench)) == (nodes, deployment)
     assert left(bench) == []
     assert bench.call("recover").out == "no run has left anything to take back\n"
@@ -273,6 +277,16 @@ def left(bench):
     """Names of the ConfigMaps in the namespace of the workload, but for what every namespace has."""
     items = json.loads(bench.kubectl("-n", "dynamo", "get", "cm", "-o", "json"))["items"]
     return [name for one in items if (name := one["metadata"]["name"]) != "kube-root-ca.crt"]
+
+
+def after_arming(fault, hit):
+    """Seconds from the order to the first failing call of a process, by the clock of its node."""
+    moments = [datetime.fromisoformat(one).replace(tzinfo=UTC) for one in (fault["ordered"], hit["first"])]
+    return (moments[1] - moments[0]).total_seconds()
+
+
+def told(folder):
+    return (folder / "summary.md").read_text()
 
 
 def one_fault(folder, profile):

@@ -77,6 +77,7 @@ def test_a_fault_that_a_process_of_a_pod_ran_into_is_proved_and_stands_in_the_re
     )
     (fault,) = report.faults
     assert (fault.cuda, fault.evidence, fault.hits) == ("gpu-lost", "hit", (hit(),))
+    assert fault.ordered == "2026-01-01T00:00:00+00:00"
 
 
 @pytest.mark.parametrize(
