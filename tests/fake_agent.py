@@ -59,8 +59,8 @@ class FakeAgent:
         return record
 
     def arm(self, arming: Arming) -> FaultRecord:
-        self.calls.append(f"arm {arming.fault_id} {arming.profile or arming.xid}")
-        profile = arming.profile or profiles().find(arming.xid).name
+        self.calls.append(f"arm {arming.fault_id} {arming.profile or arming.xid or 'own rules'}")
+        profile = "own rules" if arming.rules else arming.profile or profiles().find(arming.xid).name
         record = self._raised("arm", arming, {"xid": arming.xid, "cuda": profile})
         self.on_arm(record)
         self._answer(arming.node)

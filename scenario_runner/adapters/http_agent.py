@@ -93,7 +93,7 @@ class HttpAgent:
         body = {
             "node_name": arming.node,
             "gpu_id": arming.gpu,
-            **({"profile": arming.profile} if arming.profile else {"xid": arming.xid}),
+            **_wanted(arming),
             "override": dict(arming.override) or None,
             "duration": arming.duration,
             "ttl": arming.ttl,
@@ -170,3 +170,10 @@ class HttpAgent:
         if response.is_server_error:
             return TargetUnreachable(text, sent=True)  # it may have done it before it stumbled
         return TargetRefused(text, code=f"http_{response.status_code}")
+
+
+def _wanted(arming: Arming) -> dict[str, Any]:
+    """The one way in which an order says what shall fail."""
+    if arming.rules:
+        return {"rules": [dict(rule) for rule in arming.rules]}
+    return {"profile": arming.profile} if arming.profile else {"xid": arming.xid}

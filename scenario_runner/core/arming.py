@@ -18,11 +18,13 @@ class CudaFault:
     """
     What a step arms on each of its victims.
 
-    `profile` is its row in the table; `xid` is how the scenario named it, 0 where it did not. Seconds.
+    `profile` is its row in the table, or says what its own `rules` do; `xid` is how the scenario named it, 0 where it
+    did not. Seconds.
     """
 
     profile: str
     xid: int = 0
+    rules: tuple[Mapping[str, Any], ...] = ()
     override: Mapping[str, Any] = field(default_factory=dict)
     duration: float | None = None
     expect: str = "observed"  # "written": being armed is proof enough
@@ -39,8 +41,9 @@ def arm(ctx: Context, fault: CudaFault, node: str, seat: GpuSeat) -> str:
         node=node,
         gpu=seat.uuid,
         run=ctx.run.run_id,
-        profile="" if fault.xid else fault.profile,
+        profile="" if fault.xid or fault.rules else fault.profile,
         xid=fault.xid,
+        rules=fault.rules,
         override=fault.override,
         duration=fault.duration,
         ttl=FAULT_TTL,
@@ -48,7 +51,7 @@ def arm(ctx: Context, fault: CudaFault, node: str, seat: GpuSeat) -> str:
     )
     with ctx.changing(DisarmCuda(fault_id=arming.fault_id, node=node, what=fault.words)) as act:
         record = act.agent.arm(arming)
-        cuda = record.cuda or fault.profile
+        cuda = fault.profile if fault.rules else record.cuda or fault.profile
         ctx.run.add_fault(struck(ctx, record, seat, expect=fault.expect, duration=fault.duration, cuda=cuda))
     if record.status != "active":
         raise StepBroken(f"CUDA fault {record.fault_id} is {record.status}: {record.end_reason or 'not armed'}")

@@ -40,7 +40,7 @@ class Injection:
 @dataclass(frozen=True)
 class Arming:
     """
-    A CUDA fault as it is ordered from an agent: a profile by name or, where that is "", the one of an XID.
+    A CUDA fault as it is ordered from an agent: rules or, without any, a profile by name or, without that, of an XID.
 
     `override` replaces these fields in every rule of the profile. Times in seconds.
     """
@@ -52,6 +52,7 @@ class Arming:
     profile: str = ""
     xid: int = 0
     override: Mapping[str, Any] = field(default_factory=dict)
+    rules: tuple[Mapping[str, Any], ...] = ()
     duration: float | None = None
     ttl: float | None = None
     max_lifetime: float | None = None

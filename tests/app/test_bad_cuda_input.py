@@ -99,6 +99,27 @@ def test_an_unknown_error_code_is_answered_with_what_was_meant(here):
     )
 
 
+def test_a_mistake_in_a_rule_is_told_where_it_stands(here):
+    arm = """- arm_cuda:
+    target: victim
+    rules:
+    - {calls: [alloc, lanch], mode: oom}
+    - {calls: [sync], mode: hang, after_cals: 2}
+    - {calls: [sync], mode: fail}
+    - {mode: oom}
+  id: lost
+"""
+    assert here.refused(PATCH + arm + JUDGED).splitlines() == [
+        "drill.yaml:13:23: steps[1].arm_cuda.rules[0].calls[1]: there is no kind of CUDA call lanch: "
+        "did you mean launch?",
+        "drill.yaml:14:35: steps[1].arm_cuda.rules[1].after_cals: unknown key: did you mean after_calls?",
+        "drill.yaml:15:7: steps[1].arm_cuda.rules[2]: fail needs a code that the calls answer, "
+        "e.g. code: launch-failed",
+        "drill.yaml:16:7: steps[1].arm_cuda.rules[3].calls: is missing: which calls: launch, sync, copy, alloc and "
+        "others",
+    ]
+
+
 def test_a_gpu_that_the_node_does_not_have(here):
     arm = ARM.replace("victim, xid: 79", "place, xid: 79, gpu: 5")
     assert here.refused(PATCH + arm + JUDGED) == (

@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from fault_agent.cuda_messages import RuleMessage
+from fault_agent.cuda_rules import ClassName, ModeName
 from scenario_runner.core.faults import FaultRecord
-from scenario_runner.core.ports import Injection
+from scenario_runner.core.ports import Arming, Injection
 from scenario_runner.errors import TargetRefused, TargetUnreachable
+from scenario_runner.gpu.cuda_rules import CALLS, MODES, CudaRule
 
 
 @pytest.fixture
@@ -59,6 +62,23 @@ def test_a_renewal_says_whether_the_fault_still_lives(agent, order):
     assert agent.renew(order.fault_id, 60.0) == FaultRecord(order.fault_id, "active", 0, "gpu-1")
     agent.recover(order.fault_id)
     assert agent.renew(order.fault_id, 60.0).status == "recovered"
+
+
+def test_cuda_rules_of_a_scenarios_own_are_armed(agent, order):
+    rules = [
+        CudaRule(calls=("launch", "sync"), mode="delay", delay="20ms", not_before="1s", process="vllm"),
+        CudaRule(calls=("alloc",), mode="oom", free_bytes=0, min_bytes=1, probability=0.5, after_calls=1, max_hits=2),
+        CudaRule(calls=CALLS, mode="sticky", code="launch-failed", nvml_code=15, scope="process"),
+    ]
+    arming = Arming(order.name, "gpu-1", order.gpu, "run", rules=tuple(rule.order() for rule in rules), ttl=60.0)
+    record = agent.arm(arming)
+    assert (record.status, record.cuda, record.gpu_uuid, record.xid) == ("active", "own rules", order.gpu, 0)
+    assert agent.recover(order.fault_id).status == "recovered"
+
+
+def test_rules_of_scenarios_say_everything_that_rules_of_the_agent_do():
+    ours, theirs = CudaRule.model_fields.keys(), RuleMessage.model_fields.keys()
+    assert (ours - {"calls"}, CALLS, MODES) == (theirs - {"classes"}, ClassName.__args__, ModeName.__args__)
 
 
 def test_a_fault_that_nobody_knows_is_none(agent):

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from scenario_runner.core.cuda import ProcessHits
 from scenario_runner.core.targets import NodesTarget, NodeTarget
-from tests.steps.entry import step_of
+from tests.fake_world import TARGETS
+from tests.steps.entry import entries, step_of
 from tests.steps.running import carry_out, last
 
 RUN = "20260101-000000-drill-abcd"
@@ -48,6 +49,47 @@ def test_a_profile_may_be_named_and_the_order_carries_what_overrides_it(world):
     assert (order.profile, order.xid, order.gpu, order.run) == ("slow", 0, "GPU-10", RUN)
     assert order.override == {"delay": 0.02, "process": "vllm"}
     assert (order.duration, order.ttl, order.max_lifetime) == (5.0, 60.0, 3720.0)
+
+
+RULES = """
+- arm_cuda:
+    target: victim
+    rules:
+    - {calls: [launch, sync], mode: delay, delay: 20ms, process: vllm}
+    - {calls: [alloc], mode: oom, min_bytes: 1024, probability: 0.5}
+    - {calls: [copy], mode: sticky, code: launch-failed, scope: process, not_before: 2s, max_hits: 3}
+  id: mine
+"""
+
+
+def test_rules_of_its_own_are_ordered_in_the_words_of_the_agent(world):
+    seen = []
+    arm = world.agent.arm
+    world.agent.arm = lambda order: seen.append(order) or arm(order)
+    carry_out(world, RULES)
+    (order,) = seen
+    assert (order.profile, order.xid, order.override) == ("", 0, {})
+    assert order.rules == (
+        {"classes": ["launch", "sync"], "mode": "delay", "delay": 0.02, "process": "vllm"},
+        {"classes": ["alloc"], "mode": "oom", "min_bytes": 1024, "probability": 0.5, "code": 2},
+        {
+            "classes": ["copy"], "mode": "sticky", "code": 719, "scope": "process", "not_before": 2.0, "max_hits": 3,
+        },
+    )  # fmt: skip
+
+
+def test_plan_promise_and_report_say_what_rules_of_its_own_do(world):
+    felt(world, hit())
+    words = "CUDA fault own rules (launch, sync: delay; alloc: oom; copy: sticky)"
+    (planned,) = entries(RULES)
+    assert planned.step.changes(TARGETS) == [f"gpu-1: {words} for processes that use GPU 0"]
+    report = carry_out(world, RULES)
+    assert last(report) == ("passed", f"{words} is armed for GPU 0 of gpu-1")
+    assert [(one.subject, one.detail) for one in report.undo] == [
+        (f"{words} on gpu-1", f"{words} on gpu-1 is disarmed")
+    ]
+    (fault,) = report.faults
+    assert (f"CUDA fault {fault.cuda}", fault.evidence) == (words, "hit")
 
 
 @pytest.mark.parametrize("code", [700, "illegal-address", "CUDA_ERROR_ILLEGAL_ADDRESS"])
@@ -136,8 +178,13 @@ def test_agents_that_do_not_answer_leave_a_gap_and_no_proof(world):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({}, "give either xid or profile"),
-        ({"xid": 79, "profile": "oom"}, "give either xid or profile"),
+        ({}, "give exactly one of xid, profile and rules"),
+        ({"xid": 79, "profile": "oom"}, "give exactly one of xid, profile and rules"),
+        ({"xid": 79, "rules": [{"calls": ["alloc"], "mode": "oom"}]}, "give exactly one of xid, profile and rules"),
+        (
+            {"rules": [{"calls": ["alloc"], "mode": "oom"}], "delay": "1s"},
+            "delay changes a profile: write it into the rules",
+        ),
         (
             {"xid": 62},
             "XID 62 has no CUDA profile: name a `profile`, or take one of 13, 31, 43, 48, 74, 79, 94, 95, 119, 120",
@@ -156,6 +203,36 @@ def test_what_can_not_be_armed_is_refused_with_a_sentence(fields, words):
     with pytest.raises(ValidationError) as refused:
         step_of("arm_cuda", {"target": "victim", **fields})
     assert refused.value.errors()[0]["msg"] == f"Value error, {words}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"calls": ["lanch"], "mode": "oom"}, "there is no kind of CUDA call lanch: did you mean launch?"),
+        (
+            {"calls": ["xyz"], "mode": "oom"},
+            "there is no kind of CUDA call xyz: take one of init, query, context, alloc, free, copy, launch, sync, "
+            "stream, module, peer, other, nvml, nvlink",
+        ),
+        ({"calls": [], "mode": "oom"}, "calls must name at least one kind of call"),
+        ({"calls": ["sync"], "mode": "stiky", "code": 719}, "there is no mode stiky: did you mean sticky?"),
+        ({"calls": ["sync"], "mode": "fail"}, "fail needs a code that the calls answer, e.g. code: launch-failed"),
+        (
+            {"calls": ["sync"], "mode": "fail", "code": "launch-faild"},
+            "CUDA has no error launch-faild: did you mean launch-failed?",
+        ),
+        ({"calls": ["sync"], "mode": "delay"}, "mode delay needs a delay, e.g. delay: 20ms"),
+        (
+            {"calls": ["sync"], "mode": "sticky", "code": 719, "delay": "1s"},
+            "a delay is for the modes delay, hang and async, not for sticky",
+        ),
+        ({"calls": ["sync"], "mode": "hang", "free_bytes": 1}, "free_bytes is for the mode oom"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused_with_a_sentence(rule, words):
+    with pytest.raises(ValidationError) as refused:
+        step_of("arm_cuda", {"target": "victim", "rules": [rule]})
+    assert [one["msg"] for one in refused.value.errors()] == [f"Value error, {words}"]
 
 
 def test_hits_of_a_fault_that_was_over_within_a_blink_are_seen_all_the_same(world):
