@@ -98,9 +98,10 @@ def acquire(seat: Seat, card: RunCard) -> list[Lease]:
 
     Raise Refused or Orphaned, holding none.
     """
-    theirs = _leases_of(seat, card)
+    targets = lease_targets(card)
+    theirs = [one for one in seat.store.leases() if one.target in targets]
     _must_be_free(seat, theirs)
-    return _take(seat, card, card.run_id, theirs)
+    return _take(seat, card.run_id, targets, card.run_id, theirs)
 
 
 def take_over(seat: Seat, card: RunCard, holder: str, *, takeover: bool, owner_is_dead: bool) -> list[Lease]:
@@ -109,14 +110,17 @@ def take_over(seat: Seat, card: RunCard, holder: str, *, takeover: bool, owner_i
 
     Raise Refused while the run's own Leases are there and neither proof nor `takeover` is, or when they are renewed.
     """
-    theirs = _leases_of(seat, card)
+    there = seat.store.leases()
+    # One that it took is its own also where it died before its card named the target.
+    targets = {*lease_targets(card), *(one.target for one in there if one.run_id == card.run_id)}
+    theirs = [one for one in there if one.target in targets]
     for one in theirs:
         if one.run_id != card.run_id:
             raise Refused(f"node {one.target} belongs to run {one.run_id} on {one.host}")
     proved = owner_is_dead and all(one.holder == card.run_id for one in theirs)
     if theirs and not proved:
         _must_be_dead(seat, card, theirs, takeover=takeover)
-    return _take(seat, card, holder, theirs)
+    return _take(seat, card.run_id, sorted(targets), holder, theirs)
 
 
 def let_go(seat: Seat, leases: Iterable[Lease]) -> list[str]:
@@ -162,31 +166,25 @@ def _must_be_free(seat: Seat, theirs: list[Lease]) -> None:
             raise _orphaned(seat, one.run_id, left[one.run_id])
 
 
-def _leases_of(seat: Seat, card: RunCard) -> list[Lease]:
-    """The Leases that there are of what a run wants."""
-    targets = lease_targets(card)
-    return [one for one in seat.store.leases() if one.target in targets]
-
-
-def _take(seat: Seat, card: RunCard, holder: str, theirs: list[Lease]) -> list[Lease]:
+def _take(seat: Seat, run_id: str, targets: Iterable[str], holder: str, theirs: list[Lease]) -> list[Lease]:
     """
-    Every Lease of a run: new, or as it was when we began to watch it, so that nobody is robbed who woke up since.
+    A Lease of each target: new, or as it was when we began to watch it, so that nobody is robbed who woke up since.
 
     Raise Refused, holding none, when somebody else is faster.
     """
     found = {one.target: one for one in theirs}
     held: list[Lease] = []
     try:
-        for target in lease_targets(card):
+        for target in targets:
             wanted = Lease(target, holder, seat.stamp(), seat.seconds, seat.host, seat.boot)
             held.append(_write(seat, wanted, found.get(target)))
     except BaseException as exc:
         let_go(seat, held)
         if isinstance(exc, TargetRefused) and exc.code in _FASTER:
-            raise Refused(f"somebody else took a target of run {card.run_id} this moment: {exc}") from exc
+            raise Refused(f"somebody else took a target of run {run_id} this moment: {exc}") from exc
         raise
-    for run_id in {one.run_id for one in theirs} - {card.run_id}:
-        _bury(seat, run_id)
+    for other in {one.run_id for one in theirs} - {run_id}:
+        _bury(seat, other)
     return held
 
 
