@@ -65,11 +65,12 @@ class TokenFile:
 class Plugin:
     """A command that prints a token or a client certificate (`exec` of a kubeconfig); kept until it expires."""
 
-    def __init__(self, selection: Selection, clock: Clock) -> None:
-        """Raise Refused for a plugin that cannot be started as it is described."""
+    def __init__(self, selection: Selection, clock: Clock, *, seconds: float = _PLUGIN_SECONDS) -> None:
+        """It may take so many seconds. Raise Refused for a plugin that cannot be started as it is described."""
         self._spec: Mapping[str, Json] = selection.user["exec"]
         self._cluster = selection.cluster
         self._clock = clock
+        self._seconds = seconds
         self._lock = threading.Lock()
         self._status: Mapping[str, Json] | None = None
         command = str(self._spec.get("command") or "")
@@ -101,14 +102,14 @@ class Plugin:
         try:
             done = subprocess.run(  # noqa: S603 - the user's own kubeconfig names the command, no shell is in between
                 [self._command, *map(str, self._spec.get("args") or ())],
-                stdin=subprocess.DEVNULL, capture_output=True, timeout=_PLUGIN_SECONDS, env=self._environment(),
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=self._seconds, env=self._environment(),
                 check=False,
             )  # fmt: skip
         except FileNotFoundError as exc:
             hint = f"; {self._spec['installHint']}" if self._spec.get("installHint") else ""
             raise TargetUnreachable(f"{self._words} is not installed{hint}") from exc
         except subprocess.TimeoutExpired as exc:
-            raise TargetUnreachable(f"{self._words} did not end within {_PLUGIN_SECONDS:g}s") from exc
+            raise TargetUnreachable(f"{self._words} did not end within {self._seconds:g}s") from exc
         except OSError as exc:
             raise TargetUnreachable(f"{self._words} cannot be started: {exc.strerror}") from exc
         if done.returncode:

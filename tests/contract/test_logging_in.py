@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from scenario_runner.adapters.credentials import Plugin
 from scenario_runner.adapters.kubeconfig import select
 from scenario_runner.adapters.kubernetes_cluster import KubernetesCluster
 from scenario_runner.errors import Refused, TargetRefused, TargetUnreachable
@@ -206,3 +207,27 @@ def test_a_way_to_log_in_that_kubernetes_dropped_is_told(enter, tmp_path):
         f"user it in {tmp_path / 'config'} logs in by the auth-provider gcp, which Kubernetes does not know any more: "
         "let the cloud's own command write the kubeconfig anew"
     )
+
+
+def test_of_several_ways_to_log_in_the_same_one_is_taken_as_by_kubectl(enter, tmp_path):
+    (tmp_path / "token").write_text("of the file")
+    password = {"username": "me", "password": "word"}
+    both = {**plugin(tmp_path, prints(token="of the plugin")), **password}
+    heard = []
+    for user in ({"token": "its own", "tokenFile": "token", **both}, {"token": "its own", **both}, both):
+        door = Door()
+        with pytest.raises(TargetRefused):
+            enter(door, user, lambda cluster: cluster.nodes())
+        heard.append(door.heard[0])
+    assert heard == ["Bearer of the file", "Bearer its own", "Basic bWU6d29yZA=="]
+
+
+def test_a_plugin_that_does_not_end_is_ended_and_told(tmp_path):
+    marker = tmp_path / "began"
+    user = plugin(tmp_path, f"open({str(marker)!r}, 'w').close(); import time; time.sleep(600)")
+    file = kubeconfig(tmp_path / "config", it=at("http://127.0.0.1:1", user))
+    asked = Plugin(select([file], "it"), FakeClock(), seconds=1)
+    with pytest.raises(TargetUnreachable) as caught:
+        asked.headers()
+    assert str(caught.value) == f"the command {sys.executable!r}, which logs context it in, did not end within 1s"
+    assert marker.exists()

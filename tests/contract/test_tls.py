@@ -1,6 +1,7 @@
 """Who an API server is has to be proved; whatever is wrong with a certificate is one sentence."""
 
 import base64
+import json
 from contextlib import closing
 
 import pytest
@@ -122,6 +123,17 @@ def test_a_client_certificate_that_has_expired_is_told_with_its_day(tmp_path, re
         f"the API server at {url} does not accept the credentials of it in {tmp_path / 'config'}: the client "
         "certificate expired on 2020-01-02 00:00 UTC (401)"
     )
+
+
+def test_a_client_certificate_may_come_from_a_plugin(ask, registry, tmp_path):
+    mine = Registry(tmp_path / "people", "people")
+    pair = mine.pair("DNS:me")
+    shown = {"clientCertificateData": pair.cert.read_text(), "clientKeyData": pair.key.read_text()}
+    file = tmp_path / "credential.json"
+    api = "client.authentication.k8s.io/v1"
+    file.write_text(json.dumps({"apiVersion": api, "kind": "ExecCredential", "status": shown}))
+    user = {"exec": {"apiVersion": api, "command": "cat", "args": [str(file)]}}
+    assert ask(registry.pair(HERE), user, mine.cert) == ()
 
 
 def test_a_proxy_that_is_not_there_is_told(ask, registry):

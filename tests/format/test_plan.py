@@ -206,6 +206,20 @@ def test_more_nodes_or_gpus_than_the_guards_allow_are_refused(tmp_path):
     ]
 
 
+def test_a_scenario_without_guards_may_hit_one_gpu_of_one_node_and_nothing_beyond_the_fault_itself(tmp_path):
+    text = DRILL.replace("  victim:", "  other: {gpu: {node: gpu-3, index: 1}}\n  victim:").replace(
+        "- join:", "- inject_xid: {target: other, xid: 94}\n- join:"
+    )
+    unguarded = text.replace("guards: {allow: [cordon, drain, reboot], min_ready: {worker: 2}}\n", "")
+    assert refused(tmp_path, unguarded) == [
+        "the faults hit 2 nodes (gpu-2, gpu-3), and guards.max_nodes is 1",
+        "the faults hit 2 gpus (GPU 1 of gpu-2, GPU 1 of gpu-3), and guards.max_gpus is 1",
+        "XID 79 makes the platform cordon gpu-2, and guards.allow does not name cordon",
+        "XID 79 makes the platform drain gpu-2, and guards.allow does not name drain",
+        "XID 79 makes the platform reboot gpu-2, and guards.allow does not name reboot",
+    ]
+
+
 def test_nodes_that_are_cordoned_already_count_for_the_circuit_breaker(tmp_path):
     cluster, agent = small_cluster()
     cluster.put(node("gpu-3", unschedulable=True))
