@@ -51,6 +51,11 @@ def below(what: str, figure: float, limit: float, unit: str = "s", remark: str =
     return Row(what, show(figure), show(limit), f"{figure / limit:.2f}x", "1.0x", _verdict(figure, limit), remark)
 
 
+def shown(what: str, figure: str, remark: str = "") -> Row:
+    """A figure that is there for comparison and not judged."""
+    return Row(what, figure, "-", "-", "-", "-", remark)
+
+
 def not_measured(what: str, why: str) -> Row:
     return Row(what, "-", "-", "-", "-", "not measured", why)
 
