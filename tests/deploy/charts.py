@@ -34,15 +34,14 @@ class Rendering:
     chart: Path
     release: str
     namespace: str
-    values: str | None = None
+    values: str
 
     def text(self, helm: Path) -> str:
         """All documents, with what is random replaced."""
         command = [helm, "template", self.release, self.chart, "--namespace", self.namespace]
         # A helm that was built from its module alone takes itself for a very old one.
         command += ["--kube-version", "1.37.2"]
-        if self.values is not None:
-            command += ["--values", GOLDEN / self.values]
+        command += ["--values", GOLDEN / self.values]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise AssertionError(done.stderr)
@@ -50,9 +49,9 @@ class Rendering:
 
 
 GOLDEN_CASES = (
-    Rendering("agent-defaults", AGENT_CHART, "fault-agent", "scenario-runner"),
+    Rendering("agent-defaults", AGENT_CHART, "fault-agent", "scenario-runner", "agent-defaults.values.yaml"),
     Rendering("agent-everything", AGENT_CHART, "drills", "gpu-drills", "agent-everything.values.yaml"),
-    Rendering("runner-defaults", RUNNER_CHART, "scenario-runner", "scenario-runner"),
+    Rendering("runner-defaults", RUNNER_CHART, "scenario-runner", "scenario-runner", "runner-defaults.values.yaml"),
     Rendering("runner-everything", RUNNER_CHART, "drills", "scenario-runner", "runner-everything.values.yaml"),
 )
 PLAIN = (

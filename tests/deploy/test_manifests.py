@@ -145,7 +145,7 @@ def test_a_digest_wins_over_a_tag_and_the_version_is_the_tag_otherwise() -> None
     digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
     images = {one.raw["image"] for one in AGENT_EVERYTHING.containers()}
     assert images == {f"images.example/gpu/fault-agent@{digest}"}
-    assert {one.raw["image"] for one in AGENT_DEFAULTS.containers()} == {f"fault-agent:{__version__}"}
+    assert {one.raw["image"] for one in AGENT_DEFAULTS.containers()} == {f"registry.example/fault-agent:{__version__}"}
 
 
 def test_the_chart_has_the_version_of_the_agent() -> None:

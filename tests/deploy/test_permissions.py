@@ -94,12 +94,20 @@ def test_uninstalling_first_recovers_everything() -> None:
     assert AGENT_EVERYTHING.of_kind("Job") == []
 
 
+def without(label: str, value: str) -> Json:
+    return {"matchExpressions": [{"key": label, "operator": "NotIn", "values": [value]}]}
+
+
+VICTIM, WITH_AGENT = without("scenario-runner/allow", "true"), without("nvidia.com/gpu.present", "true")
+
+
 def test_gateways_stay_away_from_victims_and_from_each_other() -> None:
     deployment = AGENT_DEFAULTS.one("Deployment")
     affinity = deployment["spec"]["template"]["spec"]["affinity"]
-    node = affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
-    expression = {"key": "scenario-runner/allow", "operator": "NotIn", "values": ["true"]}
-    assert node == {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}
+    assert affinity["nodeAffinity"] == {
+        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [VICTIM]},
+        "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 50, "preference": WITH_AGENT}],
+    }
     (apart,) = affinity["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
     assert apart["podAffinityTerm"]["labelSelector"] == deployment["spec"]["selector"]
     assert deployment["spec"]["replicas"] == 2
@@ -108,6 +116,16 @@ def test_gateways_stay_away_from_victims_and_from_each_other() -> None:
         "selector": deployment["spec"]["selector"],
     }
     assert AGENT_EVERYTHING.of_kind("PodDisruptionBudget") == []
+
+
+def test_the_job_that_recovers_runs_on_a_victim_rather_than_never() -> None:
+    node = AGENT_DEFAULTS.one("Job")["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
+    assert node == {
+        "preferredDuringSchedulingIgnoredDuringExecution": [
+            {"weight": 100, "preference": VICTIM},
+            {"weight": 50, "preference": WITH_AGENT},
+        ]
+    }
 
 
 def test_the_permissions_are_these_and_no_other() -> None:

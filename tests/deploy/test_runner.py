@@ -205,7 +205,7 @@ def test_the_charts_version_is_the_runners() -> None:
     chart = yaml.safe_load((RUNNER_CHART / "Chart.yaml").read_text())
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert (chart["version"], chart["appVersion"]) == (version, version)
-    assert {one.raw["image"] for one in RUNNER_PLAIN.containers()} == {f"scenario-runner:{version}"}
+    assert {one.raw["image"] for one in RUNNER_PLAIN.containers()} == {f"registry.example/scenario-runner:{version}"}
 
 
 def asked(agent_url: str, context: str, target: EndpointTarget) -> set[Rule]:

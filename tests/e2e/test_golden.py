@@ -1,5 +1,6 @@
 """What the real helm makes of the charts is what the repository holds; no cluster is asked."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -39,12 +40,29 @@ def test_helm_finds_nothing_to_complain_about(helm: Path, chart: Path) -> None:
     ],
 )
 def test_helm_refuses_a_value_that_does_not_fit(helm: Path, setting: str, sentence: str) -> None:
-    done = try_to_run(helm, "template", "fault-agent", AGENT_CHART, "--kube-version=1.37.2", f"--set={setting}")
+    done = _templated(helm, AGENT_CHART, f"--set={setting}")
     assert done.returncode != 0
     assert sentence in done.stderr
 
 
 def test_the_runner_is_installed_in_its_namespace_only(helm: Path) -> None:
-    done = try_to_run(helm, "template", "runner", RUNNER_CHART, "--kube-version=1.37.2", "--namespace=other")
+    done = _templated(helm, RUNNER_CHART, "--namespace=other", "--set=image.repository=some/where")
     assert done.returncode != 0
     assert "install this chart there (-n scenario-runner)" in done.stderr
+
+
+@pytest.mark.parametrize(("chart", "file"), [(AGENT_CHART, "agent"), (RUNNER_CHART, "runner")], ids=["agent", "runner"])
+def test_nobody_gets_an_image_from_a_place_that_they_did_not_name(helm: Path, chart: Path, file: str) -> None:
+    done = _templated(helm, chart, "--namespace=scenario-runner")
+    assert done.returncode != 0
+    sentence = (
+        f"Say where you pushed the image built from agent/deploy/images/{file}.Dockerfile: --set image.repository="
+    )
+    assert sentence in done.stderr
+    without_drills = "--set=drills.xid79-gpu-fell-off-bus=null"
+    if chart == RUNNER_CHART:
+        assert _templated(helm, chart, "--namespace=scenario-runner", without_drills).returncode == 0
+
+
+def _templated(helm: Path, chart: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return try_to_run(helm, "template", "name", chart, "--kube-version=1.37.2", *options)

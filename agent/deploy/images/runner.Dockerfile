@@ -1,7 +1,9 @@
 # The scenario runner, for drills that run in the cluster. Built from the repository's root:
-#   docker build -f agent/deploy/images/runner.Dockerfile -t scenario-runner:0.1.0 .
-ARG PYTHON=3.13.9
-FROM python:${PYTHON}-slim-bookworm AS build
+#   docker build -f agent/deploy/images/runner.Dockerfile -t scenario-runner:0.1.0 \
+#     --label org.opencontainers.image.revision="$(git rev-parse HEAD)" .
+# A tag can be moved: `--build-arg BASE=python@sha256:...` builds on exactly the image that you have checked.
+ARG BASE=python:3.13.9-slim-bookworm
+FROM ${BASE} AS build
 WORKDIR /build
 COPY agent/deploy/images/build.requirements.txt agent/deploy/images/runner.requirements.txt ./
 RUN pip install --no-cache-dir --require-hashes -r build.requirements.txt
@@ -19,11 +21,10 @@ COPY agent/fault_agent agent/fault_agent
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir wheels . \
  && pip --python /opt/scenario-runner install --no-cache-dir --no-deps wheels/*.whl
 
-FROM python:${PYTHON}-slim-bookworm
+FROM ${BASE}
 LABEL org.opencontainers.image.title="scenario-runner" \
       org.opencontainers.image.description="GPU fault drills for Kubernetes clusters that serve models, written in YAML." \
-      org.opencontainers.image.version="0.1.0" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.version="0.1.0"
 COPY --from=build /opt/scenario-runner /opt/scenario-runner
 COPY scenarios /scenarios
 ENV PATH=/opt/scenario-runner/bin:$PATH \

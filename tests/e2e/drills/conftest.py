@@ -12,20 +12,30 @@ from tests.e2e.drill import Stage
 from tests.e2e.drills import readme
 from tests.e2e.running import wait_for
 
+_ENFORCE = "pod-security.kubernetes.io/enforce"
+
 
 @pytest.fixture(scope="package")
 def stage(real_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The fault agents are installed and the nodes are labelled by the README's own commands."""
+    """
+    The nodes are labelled and the fault agents are installed by the README's own commands.
+
+    Their namespace enforces a level of PodSecurity that refuses them until the README's command is carried out.
+    """
     folder = tmp_path_factory.mktemp("drills")
     made = Stage(real_cluster, release(real_cluster, readme.NAMESPACE, folder, readme.RELEASE), folder)
     made.agents.remove()
     scenery.remove(real_cluster)
     try:
         readme.prepare(made)
-        install, label, _ = readme.commands()
-        readme.carry_out(made, install)
+        create, allow = readme.for_pod_security()
+        readme.carry_out(made, create)
+        real_cluster.kubectl("label", "namespace", readme.NAMESPACE, f"{_ENFORCE}=baseline")
+        readme.carry_out(made, allow)
         real_cluster.kubectl("label", "nodes", "--all", "scenario-runner/allow-")
+        label, install, _ = readme.commands()
         readme.carry_out(made, label)
+        readme.carry_out(made, install)
         scenery.deploy_service(real_cluster)
         scenery.deploy_platform(real_cluster)
         yield made

@@ -12,20 +12,35 @@ from tests.e2e.place import Trouble
 from tests.e2e.running import run
 
 _ROOT = Path(__file__).parents[3]
-_BLOCK = re.compile(r"^```\n(helm install .*?)^```", re.MULTILINE | re.DOTALL)
+_BLOCK = r"^```\n(%s .*?)^```"
 
 NAMESPACE, RELEASE, VALUES = "scenario-runner", "fault-agent", "my-values.yaml"  # as the first command calls them
 
 
 def commands() -> tuple[str, str, str]:
-    """Install, label, drill."""
-    (block,) = _BLOCK.findall((_ROOT / "README.md").read_text())
-    install, label, drill = block.splitlines()
-    return install, label, drill
+    """Label, install, drill."""
+    label, install, drill = _block("kubectl label node")
+    return label, install, drill
+
+
+def for_pod_security() -> tuple[str, str]:
+    """What comes before where namespaces enforce a level: make the namespace, let it have privileged pods."""
+    create, allow = _block("kubectl create namespace")
+    return create, allow
+
+
+def _block(begin: str) -> list[str]:
+    (block,) = re.findall(_BLOCK % begin, (_ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    return str(block).splitlines()
 
 
 def prepare(stage: Stage) -> None:
-    """The folder is where that person is: in the repository, with a file of values."""
+    """
+    The folder is where that person is: in the repository, with a file of values.
+
+    It says more than where the image is: nobody pulls it here, there is no driver to ask for GPUs, every node may be a
+    victim, and the state lies in a folder of its own.
+    """
     for name in ("agent", "scenarios"):
         (stage.folder / name).symlink_to(_ROOT / name)
     stage.agents.write_values(stage.folder / VALUES)

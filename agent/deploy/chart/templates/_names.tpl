@@ -31,10 +31,11 @@ app.kubernetes.io/name={{ .Chart.Name }},app.kubernetes.io/instance={{ .Release.
 
 {{- define "fault-agent.image" -}}
 {{- with .Values.image -}}
+{{- $repository := required "Say where you pushed the image built from agent/deploy/images/agent.Dockerfile: --set image.repository=..." .repository -}}
 {{- if .digest -}}
-{{ .repository }}@{{ .digest }}
+{{ $repository }}@{{ .digest }}
 {{- else -}}
-{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{ $repository }}:{{ .tag | default $.Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
 {{- end }}

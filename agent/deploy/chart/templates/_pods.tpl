@@ -53,21 +53,31 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* Away from the nodes that drills break, and from each other. Takes (list . component). */}}
+{{/* Away from the nodes that drills break, if possible from all that have agents: one that is no victim yet may become
+     one. And away from each other. Takes (list . component mode). */}}
 {{- define "fault-agent.awayFromVictims" -}}
 {{- $root := index . 0 -}}
 {{- $away := $root.Values.gateway.awayFrom -}}
-{{- if eq $away.mode "required" }}
+{{- $mode := index . 2 -}}
+{{- if ne $mode "off" }}
 nodeAffinity:
+  {{- if eq $mode "required" }}
   requiredDuringSchedulingIgnoredDuringExecution:
     nodeSelectorTerms:
       - matchExpressions: [{key: {{ $away.label }}, operator: NotIn, values: [{{ $away.value | quote }}]}]
-{{- else if eq $away.mode "preferred" }}
-nodeAffinity:
+  {{- end }}
   preferredDuringSchedulingIgnoredDuringExecution:
+    {{- if eq $mode "preferred" }}
     - weight: 100
       preference:
         matchExpressions: [{key: {{ $away.label }}, operator: NotIn, values: [{{ $away.value | quote }}]}]
+    {{- end }}
+    - weight: 50
+      preference:
+        matchExpressions:
+          {{- range $key, $value := $root.Values.node.selector }}
+          - {key: {{ $key }}, operator: NotIn, values: [{{ $value | quote }}]}
+          {{- end }}
 {{- end }}
 podAntiAffinity:
   preferredDuringSchedulingIgnoredDuringExecution:
