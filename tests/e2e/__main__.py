@@ -38,22 +38,24 @@ def main(arguments: list[str]) -> int:
     try:
         prerequisites.require()
         prerequisites.require_real_time()
+        prerequisites.require_kernel_log()
         binaries.build()
         image.build_base()
     except Trouble as trouble:
         print(trouble, file=sys.stderr)
         return 1
     if not all(one.startswith("-") for one in arguments):
-        return _run(arguments)
+        return run(arguments)
     with _beside([_DRILLS, *arguments]) as drills:
-        code = _run([f"--ignore={_DRILLS}", *arguments])
+        code = run([f"--ignore={_DRILLS}", *arguments])
         if code == pytest.ExitCode.INTERRUPTED:
             return code
         print("\nThe drills, on a cluster of their own meanwhile:", flush=True)
         return drills.wait() or code
 
 
-def _run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
+    """The exit code of pytest, or 1 if a test was skipped."""
     skipped = NothingIsSkipped()
     # The first test of any folder may have to wait for the cluster.
     code = int(pytest.main(["-m", "e2e", "--timeout=300", *arguments], [skipped]))

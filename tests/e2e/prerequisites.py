@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+from pathlib import Path
 
 from tests.e2e import cgroups
 from tests.e2e.place import Trouble
@@ -25,11 +26,21 @@ _PACKAGES = {
 
 def require() -> None:
     """Install what is missing; raises Trouble if this machine can not have a cluster."""
-    if platform.system() != "Linux" or platform.machine() not in ("x86_64", "aarch64"):
-        raise Trouble(f"A cluster needs Linux on x86_64 or aarch64, this is {platform.system()} {platform.machine()}.")
-    if os.geteuid() != 0:
-        raise Trouble("A cluster needs root: it makes namespaces, mounts and control groups.")
+    require_machine(platform.system(), platform.machine(), os.geteuid())
     cgroups.require_v1()
+    require_packages()
+
+
+def require_machine(system: str, processor: str, user: int) -> None:
+    """Raises Trouble if such a one can not have a cluster."""
+    if system != "Linux" or processor not in ("x86_64", "aarch64"):
+        raise Trouble(f"A cluster needs Linux on x86_64 or aarch64, this is {system} {processor}.")
+    if user != 0:
+        raise Trouble("A cluster needs root: it makes namespaces, mounts and control groups.")
+
+
+def require_packages() -> None:
+    """Install those that are missing; raises Trouble if that fails."""
     if shutil.which("apt-get") is None:
         raise Trouble("A cluster needs Debian or a system made from it: packages are installed by apt-get.")
     missing = [name for name in _PACKAGES if not _is_installed(name)]
@@ -43,6 +54,14 @@ def require_real_time() -> None:
     if done.returncode:
         why = done.stderr.strip().removeprefix("chrt: ")
         raise Trouble(f"Drills need real-time priority for their loads, which is not to be had here: {why}.")
+
+
+def require_kernel_log(device: Path = Path("/dev/kmsg")) -> None:
+    """For drills, whose faults are lines there; raises Trouble."""
+    try:
+        os.close(os.open(device, os.O_WRONLY))
+    except OSError as error:
+        raise Trouble(f"Drills write faults into the kernel log, and {device} can not be: {error.strerror}.") from error
 
 
 def _is_installed(package: str) -> bool:
