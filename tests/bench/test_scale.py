@@ -1,7 +1,9 @@
 """How the measurement of scale counts requests, and what it prints."""
 
+import dataclasses
+
 from tests.bench.labs import Weight
-from tests.bench.scale.__main__ import Measured, report
+from tests.bench.scale.__main__ import Measured, failures, report
 from tests.bench.scale.audit import Request, most_asked_list, requests
 from tests.bench.scale.scene import Ended
 
@@ -47,3 +49,20 @@ def test_the_report_has_figures_growth_and_calls_and_says_when_no_drill_passed()
     assert told["growth from 10 to 1000 nodes: API calls"][-2:] == ["misses", "it"]
     assert told["get nodes"] == ["100", "160"]
     assert told["create services/proxy"] == ["1", "1"]
+
+
+def test_what_fits_its_limits_is_no_failure():
+    assert failures([measured(10, 100), measured(1000, 120)]) == []
+
+
+def test_a_drill_that_never_passed_calls_that_grow_and_lists_that_are_polled_fail_it():
+    polled = [Request("list", "pods", "dynamo", "/pods", labels="app=a")] * 40
+    many = measured(1000, 420, code=3)
+    found = [measured(10, 100), dataclasses.replace(many, requests=(*many.requests, *polled))]
+    assert failures(found) == [
+        "1000 nodes: no drill of 3 passed, the last one ended with 3.",
+        "1000 nodes: `list pods of one namespace by labels dynamo app=a` was asked 40 times, more than 12: "
+        "it is polled.",
+        "1000 nodes: a drill took 460 API calls, more than 400.",
+        "API calls grow 4.60 times from 10 to 1000 nodes.",
+    ]

@@ -2,8 +2,9 @@
 `make bench-scale`: what a drill costs in a cluster of 10, 100 and 1,000 nodes, with 10 pods on each.
 
 One real control plane, three real nodes with agents, platform and service, and filler nodes by kwok that the drill has
-nothing to do with: whatever grows with them is a defect. A figure never makes it fail; a drill that does not pass does,
-at the end: on a machine that has other things to do a load may come too late, so each is tried again.
+nothing to do with: whatever grows with them is a defect. Times and memory never make it fail; too many API calls, which
+are the same on every machine, do, and so does a drill that did not pass. (On a machine that has other things to do a
+load may come too late, so each is tried again.)
 Everything that it starts is gone at the end, also after Ctrl-C.
 """
 
@@ -36,6 +37,8 @@ _PLAN, _MEMORY = 3.0, 300.0  # seconds, MiB
 # Times that the same list may be asked for: a plan and the second choice of its victim look at the workload's pods a
 # few times each. What is polled, twice a second or even once in five, comes out far above it.
 _LISTS = 12
+_CALLS = 400  # of one drill, of any size of cluster
+_GROWTH = 1.5  # from the smallest to the largest cluster
 # Filler nodes renew their leases as real ones do, which is too seldom for the tests' impatience.
 _PATIENT = "--node-monitor-grace-period=60s"
 
@@ -68,7 +71,10 @@ def main(arguments: Sequence[str]) -> int:
     print(
         f"measured on {os.cpu_count()} processors, load {os.getloadavg()[1]:.1f}; {time.perf_counter() - begun:.0f} s"
     )
-    return 0
+    wrong = failures(found)
+    for sentence in wrong:
+        print(sentence, file=sys.stderr)
+    return 1 if wrong else 0
 
 
 def _since(begun: float) -> Callable[[str], None]:
@@ -134,9 +140,8 @@ def _rows(one: Measured) -> list[Row]:
     where = f"{one.nodes} nodes, {one.nodes * PODS_EACH} pods"
     asked, often = most_asked_list(one.requests)
     own = _own(one)
-    remark = f"in {one.drill.seconds:.0f} s, without load" + (
-        f"; NOT PASSED ({one.drill.code})" if one.drill.code else ""
-    )
+    failed = f"; NOT PASSED ({one.drill.code})" if one.drill.code else ""
+    remark = f"in {one.drill.seconds:.0f} s, without load{failed}"
     heaviest = one.drill.heaviest
     return [
         below(f"{where}: plan, whole command", one.plan, _PLAN, remark=f"{PLANS} plans"),
@@ -146,7 +151,7 @@ def _rows(one: Measured) -> list[Row]:
             f"{heaviest.processes} processes, with its load",
         ),
         below(f"{where}: times that one list was asked", often, _LISTS, "x", asked),
-        Row(f"{where}: API calls of a drill", str(own), "-", "-", "-", "-", remark),
+        below(f"{where}: API calls of a drill", own, _CALLS, "calls", remark),
     ]  # fmt: skip
 
 
@@ -160,9 +165,25 @@ def _growth(small: Measured, large: Measured) -> list[Row]:
     pairs = (
         ("plan", small.plan, large.plan, 3.0),
         ("peak RSS", small.drill.peak, large.drill.peak, 2.0),
-        ("API calls", _own(small), _own(large), 1.5),
+        ("API calls", _own(small), _own(large), _GROWTH),
     )
     return [below(what + name, new / old, limit, "x") for name, old, new, limit in pairs]
+
+
+def failures(found: Sequence[Measured]) -> list[str]:
+    """A sentence for each drill that did not pass or asked too much."""
+    said = []
+    for one in found:
+        asked, often = most_asked_list(one.requests)
+        if one.drill.code:
+            said.append(f"{one.nodes} nodes: no drill of {DRILLS} passed, the last one ended with {one.drill.code}.")
+        if often > _LISTS:
+            said.append(f"{one.nodes} nodes: `{asked}` was asked {often} times, more than {_LISTS}: it is polled.")
+        if _own(one) > _CALLS:
+            said.append(f"{one.nodes} nodes: a drill took {_own(one)} API calls, more than {_CALLS}.")
+    if len(found) > 1 and (growth := _own(found[-1]) / _own(found[0])) > _GROWTH:
+        said.append(f"API calls grow {growth:.2f} times from {found[0].nodes} to {found[-1].nodes} nodes.")
+    return said
 
 
 def _requests(found: Sequence[Measured]) -> str:
