@@ -23,24 +23,31 @@ static int is_still_armed(const struct rule_state *state)
   return 0;
 }
 
+/* Whether the rule was armed all the time; returns as soon as it is not. */
+static int wait_while_armed(const struct active_rule *one, uint64_t duration)
+{
+  enum { LOOK_EVERY_NS = 5000000 };
+  uint64_t now = now_ns(), end = duration < UINT64_MAX - now ? now + duration : UINT64_MAX;
+  for (; now < end; now = now_ns()) {
+    if (!is_still_armed(one->state)) return 0;
+    sleep_ns(end - now < LOOK_EVERY_NS ? end - now : LOOK_EVERY_NS);
+  }
+  return 1;
+}
+
 /* Until disarmed or expired, then the call goes on; or as long as the rule says, then it fails, and the GPU with it. */
 static uint64_t hang(const struct active_rule *one, struct call *call, int32_t code)
 {
-  enum { LOOK_EVERY_NS = 5000000 };
-  uint64_t end = one->rule.delay_ns ? now_ns() + one->rule.delay_ns : UINT64_MAX;
-  while (is_still_armed(one->state)) {
-    if (now_ns() >= end) break;
-    sleep_ns(LOOK_EVERY_NS);
-  }
-  if (now_ns() < end || !code) return 0;
+  int is_over = wait_while_armed(one, one->rule.delay_ns ? one->rule.delay_ns : UINT64_MAX);
+  if (!is_over || !code) return 0;
   if (!is_nvml(call)) make_sticky(one, device_of(call), code);
   return answer(code);
 }
 
+/* As long as the rule says, then it fails if it has a code; disarmed or expired before, it goes on at once. */
 static uint64_t delay(const struct active_rule *one, int32_t code)
 {
-  sleep_ns(one->rule.delay_ns);
-  return answer(code);
+  return wait_while_armed(one, one->rule.delay_ns) ? answer(code) : 0;
 }
 
 /* The launch goes on; it is the next call that sees the error, as on a GPU that works while the program goes on. */

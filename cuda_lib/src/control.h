@@ -44,7 +44,7 @@ enum fault_mode {
   MODE_FAIL = 1,   /* each matching call answers the code */
   MODE_STICKY = 2, /* from the first hit on, every call of that GPU in that process answers the code, for ever */
   MODE_ASYNC = 3,  /* a launch succeeds; the next call that is no launch answers the code, sticky from there on */
-  MODE_DELAY = 4,  /* the call takes `delay_ns` longer */
+  MODE_DELAY = 4,  /* the call takes `delay_ns` longer, no longer than the rule is armed, then answers the code */
   MODE_HANG = 5,   /* the call blocks until disarmed, or for `delay_ns` and then answers the code, sticky */
   MODE_OOM = 6     /* allocations answer the code; cuMemGetInfo tells at most `free_bytes` */
 };

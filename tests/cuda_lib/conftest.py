@@ -67,6 +67,12 @@ def steps(compiled):
     return compiled("steps", "steps.c", flags=("-w", "-pthread", "-ldl"))
 
 
+@pytest.fixture(scope="session")
+def virtual_time(compiled):
+    """A library to preload: waiting costs no time, and how long a call was made to wait is exact."""
+    return compiled("virtual_time.so", "virtual_time.c", flags=("-shared", "-fPIC"))
+
+
 @pytest.fixture
 def node(built, tmp_path, steps):
     made = Node(built, tmp_path, steps)

@@ -3,7 +3,7 @@
 import pytest
 
 from fault_agent.cuda_control import GpuOrdinal, Mode
-from tests.cuda_lib.node import UUIDS, rule
+from tests.cuda_lib.node import UUIDS, later, rule
 
 GPU_0 = GpuOrdinal(0)
 
@@ -72,6 +72,25 @@ def test_delay_makes_a_call_late_and_lets_it_pass(node):
 def test_delay_with_a_code_fails_after_it(node):
     node.arm(rule("sync", Mode.DELAY, code=999, delay_ns=1_000))
     assert node.do("init dev:0 sync") == "init=0 dev:0=0 sync=999"
+
+
+def test_a_delay_ends_when_it_is_disarmed_and_the_call_goes_on(node):
+    node.arm(rule("sync", Mode.DELAY, code=999, delay_ns=3600 * 10**9))
+    client = node.start("init dev:0 pause sync sync")
+    assert client.until_paused() == "init=0 dev:0=0"
+    client.go_on()
+    node.wait_for_hit()
+    node.arm()
+    assert client.finish() == "sync=0 sync=0"
+
+
+def test_a_delay_ends_when_it_expires_and_the_call_goes_on(node, virtual_time):
+    node.arm(rule("sync", Mode.DELAY, code=999, delay_ns=500 * 10**9, expires_at_ns=later(800)))
+    late, soon, never = node.do(
+        "init dev:0 time:sync time:sync time:sync", LD_PRELOAD=f"{node.built.library}:{virtual_time}"
+    ).split()[2:]
+    assert (late, never) == ("time:sync=999@500000.000", "time:sync=0@0.000")
+    assert soon.startswith("time:sync=0@2")
 
 
 def test_hang_blocks_until_disarmed(node):
