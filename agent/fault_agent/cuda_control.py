@@ -13,9 +13,9 @@ from uuid import UUID
 
 # Twin of cuda_lib/src/control.h; a test holds the two together.
 _MAGIC = b"SRCUDACT"
-_VERSION = 1
+_VERSION = 2
 _HEAD = struct.Struct("<8sIIQII40sQ176x")
-_RULE = struct.Struct("<104s16s16sIHHiIIHBBiiI4xQQQQQQQ8x")
+_RULE = struct.Struct("<104s16s16sIHHiIIHBBiiI4xQQQQQQQQ")
 _SIZE = 4096
 _CHECKED_FROM = 16
 MAX_RULES = 16
@@ -106,6 +106,7 @@ class Rule:
     delay_ns: int = 0
     free_bytes: int = 0
     process: str = ""
+    started_before_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,7 @@ def _pack_rule(rule: Rule) -> bytes:
         rule.min_bytes,
         rule.delay_ns,
         rule.free_bytes,
+        rule.started_before_ns,
     )
 
 
@@ -248,7 +250,7 @@ def _unpack_rule(page: bytes, offset: int) -> Rule:
         GpuPci(domain, bus, device),
         GpuOrdinal(ordinal),
     )
-    expires, not_before, after, most, least_bytes, delay, free = values[15:]
+    expires, not_before, after, most, least_bytes, delay, free, started_before = values[15:]
     return Rule(
         fault=_string(fault),
         mode=Mode(mode),
@@ -267,6 +269,7 @@ def _unpack_rule(page: bytes, offset: int) -> Rule:
         delay_ns=delay,
         free_bytes=free,
         process=_string(process),
+        started_before_ns=started_before,
     )
 
 

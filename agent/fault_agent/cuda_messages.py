@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, StrictInt, StrictStr
+from pydantic import Field, StrictBool, StrictInt, StrictStr
 
 from fault_agent.arming import ArmOrder
 from fault_agent.cuda_profiles import Profile
@@ -33,6 +33,10 @@ class RuleMessage(Request):
     delay: Span = Field(0.0, description="seconds: of a delay, of the longest hang")
     free_bytes: Count = Field(0, description="what an `oom` leaves to be seen as free")
     process: ProcessName = Field("", description="only processes of this name, as in /proc/PID/comm")
+    running_only: StrictBool = Field(
+        default=False,
+        description="only processes that have started CUDA when the rule begins; one that starts later is healthy",
+    )
 
 
 class RuleChanges(Request):
@@ -49,6 +53,7 @@ class RuleChanges(Request):
     delay: Span | None = None
     free_bytes: Count | None = None
     process: ProcessName | None = None
+    running_only: StrictBool | None = None
 
 
 class ArmRequest(Request):

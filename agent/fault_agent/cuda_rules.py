@@ -33,7 +33,8 @@ _NANO = 1_000_000_000
 class CudaRule:
     """What is done to which calls; times in seconds, `not_before` counts from arming, 0 = no limit.
 
-    `classes` are the bits of CallClass, which take little room on disk.
+    `classes` are the bits of CallClass, which take little room on disk. `running_only` spares processes that start
+    CUDA when the rule has begun: a container that is started again is healthy.
     """
 
     classes: int
@@ -49,6 +50,7 @@ class CudaRule:
     delay: float = 0.0
     free_bytes: int = 0
     process: str = ""
+    running_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def gpu_match(gpu: Gpu) -> GpuMatch:
 
 
 def _armed(name: str, number: int, rule: CudaRule, where: GpuMatch, armed_at: float, ends: float) -> Rule:
+    begins = nanoseconds(armed_at + rule.not_before)
     return Rule(
         fault=name,
         mode=Mode[rule.mode.upper()],
@@ -111,7 +114,7 @@ def _armed(name: str, number: int, rule: CudaRule, where: GpuMatch, armed_at: fl
         part=number,
         gpu=where,
         sticky_for_process=rule.scope == "process",
-        not_before_ns=nanoseconds(armed_at + rule.not_before) if rule.not_before else 0,
+        not_before_ns=begins if rule.not_before else 0,
         after_calls=rule.after_calls,
         probability=rule.probability,
         max_hits=rule.max_hits,
@@ -119,4 +122,5 @@ def _armed(name: str, number: int, rule: CudaRule, where: GpuMatch, armed_at: fl
         delay_ns=nanoseconds(rule.delay),
         free_bytes=rule.free_bytes,
         process=rule.process,
+        started_before_ns=begins if rule.running_only else 0,
     )

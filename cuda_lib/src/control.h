@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define CONTROL_MAGIC "SRCUDACT"
-#define CONTROL_VERSION 1
+#define CONTROL_VERSION 2
 #define CONTROL_RULES 16
 #define CONTROL_SIZE 4096
 /* The checksum covers everything that follows it. */
@@ -78,7 +78,7 @@ struct control_rule {
   uint64_t min_bytes;        /* only allocations of at least this size; 0 = all */
   uint64_t delay_ns;         /* delay, longest hang, or how long an asynchronous error may stay unseen by launches */
   uint64_t free_bytes;       /* MODE_OOM */
-  uint64_t reserved_2;
+  uint64_t started_before_ns;/* only processes whose cuInit had succeeded by then; 0 = all */
 };
 
 struct control_file {

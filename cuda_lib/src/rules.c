@@ -13,6 +13,7 @@ _Atomic uint32_t armed_word __attribute__((aligned(64)));
 static const struct active_rules nothing;
 static _Atomic(const struct active_rules *) active = &nothing;
 static _Atomic uint64_t generation;
+static _Atomic uint64_t started_at_ns; /* when cuInit first succeeded; 0 = not yet */
 
 const struct active_rules *active_rules(void)
 {
@@ -56,12 +57,30 @@ static struct rule_state *state_for(const struct control_rule *rule, const struc
   return oldest;
 }
 
-/* Under which name the process runs is asked for again with each look at the file, as engines rename themselves. */
-static void refresh(struct rule_state *state, const struct control_rule *rule)
+void note_cuda_start(void)
+{
+  uint64_t never = 0;
+  atomic_compare_exchange_strong(&started_at_ns, &never, now_ns());
+}
+
+static int had_started(const struct control_rule *rule)
+{
+  uint64_t started = atomic_load(&started_at_ns);
+  return !rule->started_before_ns || (started && started <= rule->started_before_ns);
+}
+
+static int has_name(const struct control_rule *rule)
 {
   char process[17] = "";
-  if (rule->process[0]) read_line("/proc/self/comm", process, sizeof process);
-  int is_ours = !rule->process[0] || strcmp(process, rule->process) == 0;
+  if (!rule->process[0]) return 1;
+  read_line("/proc/self/comm", process, sizeof process);
+  return strcmp(process, rule->process) == 0;
+}
+
+/* With each look at the file, as engines rename themselves. */
+static void refresh(struct rule_state *state, const struct control_rule *rule)
+{
+  int is_ours = had_started(rule) && has_name(rule);
   atomic_store_explicit(&state->is_for_this_process, is_ours, memory_order_relaxed);
   atomic_store_explicit(&state->expires_at_ns, rule->expires_at_ns, memory_order_relaxed);
 }

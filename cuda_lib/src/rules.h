@@ -46,6 +46,9 @@ void publish_rules(const struct control_file *file);
 void expire_rules(void);
 
 int is_live(const struct active_rule *one);
+
+/* The process has started CUDA: there are rules that spare those that started after them. A forked child inherits it. */
+void note_cuda_start(void);
 uint64_t control_generation(void);
 
 #endif

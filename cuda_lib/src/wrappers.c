@@ -6,6 +6,7 @@
 
 #include "decide.h"
 #include "driver.h"
+#include "rules.h"
 #include "slots.h"
 #include "watcher.h"
 
@@ -34,6 +35,7 @@ EXPORT int cuInit(unsigned flags)
   if (answer) return (int)answer;
   int result = real(flags);
   if (result != 0) return result;
+  note_cuda_start();
   start_watching();
   int device = is_class_armed(CLASS_INIT) ? only_device() : NO_DEVICE;
   if (device != NO_DEVICE) answer = decide_about(SLOT_cuInit, arguments, device);

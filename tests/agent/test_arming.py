@@ -72,6 +72,7 @@ def test_an_armed_fault_stands_in_the_control_file_and_is_a_fault_like_any_other
                     "delay": 0.0,
                     "free_bytes": 0,
                     "process": "",
+                    "running_only": False,
                 }
             ],
             "control": {"path": path, "generation": 1, "boot_id": KERNEL_BOOT},

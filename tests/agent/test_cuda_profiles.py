@@ -12,9 +12,9 @@ def test_a_profile_is_armed_by_name_or_by_xid_with_fields_changed(node: NodeProg
     node.start()
     rows = {row["name"]: row for row in node.get("/api/v1/cuda/profiles").json()}
     rules = [line["rule"] for line in rows["gpu-lost"]["lines"]]
-    by_name = node.arm(key="a", profile="gpu-lost", override={"process": "engine", "max_hits": 3}).json()
+    by_name = node.arm(key="a", profile="gpu-lost", override={"process": "engine", "running_only": True}).json()
     assert by_name["cuda"]["profile"] == "gpu-lost"
-    assert by_name["cuda"]["rules"] == [{**rule, "process": "engine", "max_hits": 3} for rule in rules]
+    assert by_name["cuda"]["rules"] == [{**rule, "process": "engine", "running_only": True} for rule in rules]
     by_xid = node.arm(key="b", xid=79, gpu_id=1).json()
     assert (by_xid["xid"], by_xid["cuda"]["profile"], by_xid["cuda"]["rules"]) == (79, "gpu-lost", rules)
     assert armed(node) == ["a"] * len(rules) + ["b"] * len(rules)

@@ -37,12 +37,13 @@ def test_the_soonest_end_stands_in_the_control_file(machine: Machine) -> None:
 
 def test_times_of_a_rule_count_from_its_arming(machine: Machine) -> None:
     rule = CudaRule(CallClass.SYNC, "hang", code=702, not_before=2.5, delay=0.25, process="engine")
-    machine.arm("a", rule, duration=9)
-    armed = machine.control().rules[0]
-    assert (armed.not_before_ns, armed.delay_ns, armed.mode) == (1002500000000, 250000000, Mode.HANG)
+    machine.arm("a", rule, FAILS, replace(FAILS, running_only=True), replace(rule, running_only=True), duration=9)
+    armed = machine.control().rules
+    assert (armed[0].not_before_ns, armed[0].delay_ns, armed[0].mode) == (1002500000000, 250000000, Mode.HANG)
+    assert [one.started_before_ns for one in armed] == [0, 0, 1000 * SECOND, 1002500000000]
     machine.at(1005)
     machine.restart()
-    assert machine.control().rules == (armed,)
+    assert machine.control().rules == armed
 
 
 def test_rules_whose_numbers_are_coarser_in_the_file_are_not_written_again_and_again(machine: Machine) -> None:
@@ -148,6 +149,7 @@ def test_the_largest_fault_fits_into_its_record_on_disk(machine: Machine) -> Non
         delay=604799.123456789,
         free_bytes=2**63 - 1,
         process='"' * 15,
+        running_only=False,
     )
     name = "n" * 101
     machine.arm(name, *[large] * 8, ttl=60, duration=70, max_lifetime=80, run='"' * 100)

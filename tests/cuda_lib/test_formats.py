@@ -33,6 +33,7 @@ FULL = Rule(
     delay_ns=15,
     free_bytes=16,
     process="p" * 15,
+    started_before_ns=17,
 )
 
 
@@ -53,13 +54,14 @@ def test_c_reads_what_python_wrote(dump, tmp_path):
 
     zeros = "0" * 32
     plain = f"xid-79|0||2|{(1 << 7) | (1 << 8)}"
-    rest = f"719|0|1000000|{10**18}|0|0|0|0|0|0"
+    rest = f"719|0|1000000|{10**18}|0|0|0|0|0|0|0"
     uuid = UUID.removeprefix("GPU-").replace("-", "")
     assert dump("control", tmp_path / "rules") == [
         "valid",
         f"1|{BOOT}|77",
         f"{plain}|0|0|{zeros}|0:0:0|0|{rest}",
-        f"{'n' * 103}|3|{'p' * 15}|6|{(1 << 4) | (1 << 15)}|1|1|{uuid}|0:0:0|0|2|15|250000|{2**63}|11|12|13|14|15|16",
+        f"{'n' * 103}|3|{'p' * 15}|6|{(1 << 4) | (1 << 15)}|1|1|{uuid}|0:0:0|0|2|15|250000|{2**63}|"
+        + "|".join(map(str, range(11, 18))),
         f"{plain}|2|0|{zeros}|1:23:2|0|{rest}",
         f"{plain}|3|0|{zeros}|0:0:0|5|{rest}",
     ]
@@ -87,7 +89,7 @@ def test_every_writing_has_a_greater_generation_and_leaves_one_file(tmp_path):
         ("half", lambda page: page[:2048]),
         ("too long", lambda page: page + b"\0"),
         ("another magic", lambda page: b"X" + page[1:]),
-        ("another version", lambda page: page[:8] + b"\2" + page[9:]),
+        ("the version before", lambda page: page[:8] + b"\1" + page[9:]),
         ("one bit of a rule", lambda page: page[:300] + bytes([page[300] ^ 1]) + page[301:]),
         ("one bit at the end", lambda page: page[:-1] + b"\1"),
     ],

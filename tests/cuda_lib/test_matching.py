@@ -1,4 +1,4 @@
-"""Which calls a rule meets: GPU, order, chance, size, process."""
+"""Which calls a rule meets: GPU, order, chance, size, process, age."""
 
 import pytest
 
@@ -103,3 +103,17 @@ def test_only_processes_of_a_name_also_when_they_take_it_later(node):
     node.arm(rule("sync", process="steps"))
     assert node.do("init dev:0 sync") == "init=0 dev:0=0 sync=719"
     assert [record.process for record in node.records()] == ["engine", "steps"]
+
+
+def test_programs_that_start_cuda_after_a_fault_can_be_spared(node):
+    running = node.start("init dev:0 pause until:719 child")
+    loaded = node.start("pause init dev:0 sync init sync")
+    assert (running.until_paused(), loaded.until_paused()) == ("init=0 dev:0=0", "")
+    node.arm(rule("sync launch", started_before_ns=later(0)))
+    for client in (running, loaded):
+        client.go_on()
+    answers = running.finish()
+    assert answers.startswith("until:719=719@")
+    assert answers.endswith(" child=719")  # has its CUDA from its parent
+    assert loaded.finish() == "init=0 dev:0=0 sync=0 init=0 sync=0"
+    assert node.do("init dev:0 sync child") == "init=0 dev:0=0 sync=0 child=0"

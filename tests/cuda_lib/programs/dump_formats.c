@@ -13,8 +13,9 @@ static void print_rule(const struct control_rule *rule)
   for (int i = 0; i < 16; i++) printf("%02x", rule->gpu_uuid[i]);
   printf("|%u:%u:%u|%d|%d|%d|%u", rule->pci_domain, rule->pci_bus, rule->pci_device, rule->gpu_ordinal, rule->code,
          rule->nvml_code, rule->probability_ppm);
-  printf("|%" PRIu64 "|%" PRIu64 "|%" PRIu64 "|%" PRIu64 "|%" PRIu64 "|%" PRIu64 "|%" PRIu64 "\n", rule->expires_at_ns,
-         rule->not_before_ns, rule->after_calls, rule->max_hits, rule->min_bytes, rule->delay_ns, rule->free_bytes);
+  printf("|%" PRIu64 "|%" PRIu64 "|%" PRIu64 "|%" PRIu64 "|%" PRIu64 "|%" PRIu64 "|%" PRIu64 "|%" PRIu64 "\n",
+         rule->expires_at_ns, rule->not_before_ns, rule->after_calls, rule->max_hits, rule->min_bytes, rule->delay_ns,
+         rule->free_bytes, rule->started_before_ns);
 }
 
 static int dump_control(const char *path)

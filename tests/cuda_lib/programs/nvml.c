@@ -1,8 +1,24 @@
 /* An NVML client as nvidia-smi is one: enumerates, then reads each GPU. */
 #include <dlfcn.h>
 #include <stdio.h>
+#include <time.h>
 
 #define CALL(name, ...) ((int (*)())dlsym(nvml, name))(__VA_ARGS__)
+
+static long seconds(void)
+{
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec;
+}
+
+/* The answer, and after how many seconds it came if one had to wait for it. */
+static void tell(const char *question, long begin, int answer)
+{
+  enum { LONG = 10 };
+  printf(" %s=%d", question, answer);
+  if (seconds() - begin >= LONG) printf("@%ld", seconds() - begin);
+}
 
 int main(void)
 {
@@ -16,8 +32,10 @@ int main(void)
     char uuid[96] = "";
     printf(" | handle=%d", CALL("nvmlDeviceGetHandleByIndex_v2", i, &gpu));
     printf(" uuid=%d", CALL("nvmlDeviceGetUUID", gpu, uuid, 96u));
-    printf(" temperature=%d", CALL("nvmlDeviceGetTemperature", gpu, 0, &value));
-    printf(" link=%d", CALL("nvmlDeviceGetNvLinkState", gpu, 0u, &value));
+    long begin = seconds();
+    tell("temperature", begin, CALL("nvmlDeviceGetTemperature", gpu, 0, &value));
+    begin = seconds();
+    tell("link", begin, CALL("nvmlDeviceGetNvLinkState", gpu, 0u, &value));
   }
   printf("\n");
   return 0;

@@ -118,6 +118,8 @@ static int simple(const char *name)
   if (!strcmp(name, "graph")) return CALL("cuGraphLaunch", (void *)64, NULL);
   if (!strcmp(name, "sync")) return CALL("cuCtxSynchronize");
   if (!strcmp(name, "query")) return CALL("cuEventQuery", NULL);
+  if (!strcmp(name, "context")) return use_device(0);
+  if (!strcmp(name, "peer")) return CALL("cuIpcGetMemHandle", NULL, memory);
   if (!strcmp(name, "meminfo")) return memory_info();
   if (!strcmp(name, "stream")) return create_stream();
   if (!strcmp(name, "launch-on-stream")) return launch(stream);
