@@ -48,6 +48,7 @@ static int matches(const struct active_rule *one, struct call *call)
 static int is_due(const struct active_rule *one)
 {
   const struct control_rule *rule = &one->rule;
+  begin_own_count();
   uint64_t nth = atomic_fetch_add_explicit(&one->state->calls, 1, memory_order_relaxed) + 1;
   if (nth <= rule->after_calls) return 0;
   if (rule->not_before_ns && now_ns() < rule->not_before_ns) return 0;

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -19,7 +20,14 @@ enum { WRITTEN_AT_ONCE = 16 };
 
 static _Atomic int is_dirty;
 static _Atomic int writer;   /* pid of the process in which a thread is writing; a forked child takes it over */
-static _Atomic int owner;    /* pid of the process whose hits are counted */
+
+/*
+ * Whose calls are counted, by pid, in a page that the kernel empties in a forked child: to ask costs no system call then.
+ * Where the kernel can not do that, the pid is compared.
+ */
+typedef _Atomic int owner_word;
+static _Atomic(owner_word *) owner;
+static int is_emptied_by_fork;
 
 /* Everything but the counters, filled at the first writing. */
 static struct hit_record record;
@@ -156,10 +164,47 @@ static void write_record(void)
   if (!settings.hits[0] || !write_file(settings.hits)) tell_stderr();
 }
 
-/* One thread writes, others leave their news to it: it looks again before it goes. */
+int prepare_counting(void)
+{
+  if (atomic_load(&owner)) return 1;
+  owner_word *page = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return 0;
+  is_emptied_by_fork = madvise(page, sizeof *page, MADV_WIPEONFORK) == 0;
+  atomic_store(page, getpid());
+  atomic_store(&owner, page);
+  return 1;
+}
+
+static int is_own(int pid)
+{
+  return pid && (is_emptied_by_fork || pid == getpid());
+}
+
+void begin_own_count(void)
+{
+  owner_word *word = atomic_load_explicit(&owner, memory_order_acquire);
+  int before = atomic_load_explicit(word, memory_order_relaxed);
+  if (is_own(before) || !atomic_compare_exchange_strong(word, &before, getpid())) return;
+  atomic_store(&is_dirty, 0);
+  for (int i = 0; i < HITS_ENTRIES; i++) {
+    atomic_store(&rule_states[i].calls, 0);
+    atomic_store(&rule_states[i].admitted, 0);
+    atomic_store(&rule_states[i].hits, 0);
+    atomic_store(&rule_states[i].nvml_hits, 0);
+    atomic_store(&rule_states[i].first_hit_ns, 0);
+    atomic_store(&rule_states[i].has_first, 0);
+  }
+}
+
+/*
+ * One thread writes, others leave their news to it: it looks again before it goes. What its parent has counted is not
+ * for a forked child to tell.
+ */
 void flush_hits(void)
 {
   int pid = getpid();
+  owner_word *word = atomic_load(&owner);
+  if (!word || !is_own(atomic_load(word))) return;
   while (atomic_exchange(&is_dirty, 0)) {
     int holder = 0;
     if (!atomic_compare_exchange_strong(&writer, &holder, pid) &&
@@ -169,20 +214,6 @@ void flush_hits(void)
     }
     write_record();
     atomic_store(&writer, 0);
-  }
-}
-
-/* A forked child has inherited its parent's counters, which are not its own hits. */
-static void begin_own_count(int pid)
-{
-  int before = atomic_load(&owner);
-  if (before == pid || !atomic_compare_exchange_strong(&owner, &before, pid) || before == 0) return;
-  for (int i = 0; i < HITS_ENTRIES; i++) {
-    atomic_store(&rule_states[i].hits, 0);
-    atomic_store(&rule_states[i].nvml_hits, 0);
-    atomic_store(&rule_states[i].calls, 0);
-    atomic_store(&rule_states[i].first_hit_ns, 0);
-    atomic_store(&rule_states[i].has_first, 0);
   }
 }
 
@@ -198,7 +229,7 @@ void record_hit(struct rule_state *state, struct call *call, int32_t code)
 {
   int is_nvml = call->facts.class == CLASS_NVML || call->facts.class == CLASS_NVLINK;
   uint64_t now = now_ns();
-  begin_own_count(getpid());
+  begin_own_count();
   atomic_store(&state->code, code);
   if (!atomic_load(&state->first_hit_ns)) remember_first(state, call, now);
   atomic_store(&state->last_hit_ns, now);
@@ -210,6 +241,6 @@ void record_hit(struct rule_state *state, struct call *call, int32_t code)
 /* Once more, for the calls that matched since the last hit. */
 __attribute__((destructor)) static void flush_at_exit(void)
 {
-  if (atomic_load(&owner) == getpid()) atomic_store(&is_dirty, 1);
+  if (record.pid == getpid()) atomic_store(&is_dirty, 1);
   flush_hits();
 }

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "clock.h"
+#include "record.h"
 
 struct rule_state rule_states[HITS_ENTRIES];
 _Atomic uint32_t armed_word __attribute__((aligned(64)));
@@ -102,12 +103,13 @@ static int is_renewal(const struct active_rules *now, const struct control_file 
   return 1;
 }
 
-static void replace(const struct control_file *file, uint32_t count)
+/* Without memory for the new rules nothing is armed: the old ones are no longer what the file says. */
+static const struct active_rules *rules_of(const struct control_file *file, uint32_t count)
 {
   /* not malloc: the application may be in the middle of its own */
   struct active_rules *made =
       mmap(NULL, sizeof *made, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (made == MAP_FAILED) return;
+  if (made == MAP_FAILED) return &nothing;
   for (uint32_t i = 0; i < count; i++) {
     made->rules[i].rule = file->rules[i];
     made->rules[i].state = state_for(&file->rules[i], made);
@@ -115,7 +117,7 @@ static void replace(const struct control_file *file, uint32_t count)
     made->count = i + 1;
     refresh(made->rules[i].state, &file->rules[i]);
   }
-  atomic_store_explicit(&active, made, memory_order_release);
+  return made;
 }
 
 static int is_of_this_boot(const struct control_file *file)
@@ -139,8 +141,9 @@ void expire_rules(void)
 void publish_rules(const struct control_file *file)
 {
   uint32_t count = file && is_of_this_boot(file) ? file->rule_count : 0;
-  if (count == 0) atomic_store_explicit(&active, &nothing, memory_order_release);
-  else if (!is_renewal(active_rules(), file, count)) replace(file, count);
+  if (count == 0 || !prepare_counting()) atomic_store_explicit(&active, &nothing, memory_order_release);
+  else if (!is_renewal(active_rules(), file, count))
+    atomic_store_explicit(&active, rules_of(file, count), memory_order_release);
   atomic_store_explicit(&generation, file ? file->generation : 0, memory_order_relaxed);
   expire_rules();
 }

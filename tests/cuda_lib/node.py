@@ -35,6 +35,7 @@ class Client:
 
     def __init__(self, process):
         self._process = process
+        self.pid = process.pid
 
     def until_paused(self):
         """What it printed since it was last told to go on."""

@@ -1,5 +1,6 @@
 """Arming, renewing and disarming of programs that are running, and everything that can happen to the control file."""
 
+import resource
 from dataclasses import replace
 
 import pytest
@@ -58,11 +59,21 @@ def test_a_file_that_stays_damaged_disarms_and_harms_nobody(node, damage):
 
 def test_a_writer_at_work_changes_nothing_for_one_look(node):
     node.arm(rule("sync"))
-    client = node.start("init dev:0 pause syncs:1", SCENARIO_RUNNER_CUDA_POLL_MS="10000")
+    # each init looks at the file, and the watcher does not in time
+    client = node.start("init dev:0 pause init sync init sync", SCENARIO_RUNNER_CUDA_POLL_MS="10000")
     assert client.until_paused() == "init=0 dev:0=0"
     node.control.write_bytes(node.control.read_bytes()[:2048])
     client.go_on()
-    assert client.finish() == "syncs:1=1"
+    assert client.finish() == "init=0 sync=719 init=0 sync=0"
+
+
+def test_a_fault_for_which_there_is_no_memory_does_not_leave_the_one_before_armed(node):
+    client = paused(node)
+    node.arm(rule("sync"))
+    failing(client)
+    resource.prlimit(client.pid, resource.RLIMIT_AS, (4096, resource.RLIM_INFINITY))
+    node.arm(rule("launch", fault="g"))
+    assert recovers(client)
 
 
 def test_another_file_put_in_its_place_is_seen(node, tmp_path):

@@ -18,6 +18,7 @@ KNOWN_EVERYWHERE = {
     "getauxval",
     "getenv",
     "getpid",
+    "madvise",
     "memchr",
     "memcmp",
     "memcpy",

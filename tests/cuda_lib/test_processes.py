@@ -24,11 +24,44 @@ def test_limits_are_exact_among_threads(node):
 
 def test_a_forked_child_is_hit_and_counts_for_itself(node):
     node.arm(rule("launch"))
-    answers = node.do("init dev:0 launch launch child child:1")
-    assert answers == "init=0 dev:0=0 launch=719 launch=719 child=719 child:1=719"
+    answers = node.do("init dev:0 launch launch child child")
+    assert answers == "init=0 dev:0=0 launch=719 launch=719 child=719 child=719"
     parent, *children = node.records()
-    assert [hit.hits for hit in parent.hits] == [2]
-    assert [(child.parent_pid, [hit.hits for hit in child.hits]) for child in children] == [(parent.pid, [1])] * 2
+    assert counts(parent) == [(2, 2)]
+    assert [(child.parent_pid, counts(child)) for child in children] == [(parent.pid, [(1, 1)])] * 2
+
+
+def counts(record):
+    return [(hit.calls, hit.hits) for hit in record.hits]
+
+
+@pytest.mark.parametrize(
+    ("limit", "parent", "child"),
+    [
+        ({"after_calls": 2}, "0 0 719", "0,0,719,719"),
+        ({"max_hits": 2}, "719 719 0", "719,719,0,0"),
+        ({"after_calls": 1, "max_hits": 1}, "0 719 0", "0,719,0,0"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("calls", [3, 0], ids=["after its parent", "before its parent"])
+def test_a_forked_child_counts_its_calls_towards_limits_from_zero(node, limit, parent, child, calls):
+    node.arm(rule("launch", **limit))
+    steps = ["launch"] * calls + ["child:4"] + ["launch"] * (3 - calls)
+    answers = [f"launch={code}" for code in parent.split()]
+    expected = [*answers[:calls], f"child:4={child}", *answers[calls:]]
+    assert node.do(" ".join(["init dev:0", *steps])) == " ".join(["init=0 dev:0=0", *expected])
+    assert sorted(counts(record) for record in node.records()) == [
+        [(3, parent.count("719"))],
+        [(4, child.count("719"))],
+    ]
+
+
+def test_a_forked_child_does_not_tell_of_its_parents_hits(node):
+    node.arm(rule("sync"))
+    node.do("init dev:0 syncs:20 child child syncs:20", SCENARIO_RUNNER_CUDA_POLL_MS="10000")
+    (record,) = node.records()
+    assert counts(record) == [(40, 40)]
 
 
 def test_a_sticky_error_is_inherited_by_a_fork(node):

@@ -157,12 +157,12 @@ static void run_threads(long times)
   printf("%ld of %ld", failed, 4 * times);
 }
 
-static void call_in_child(const char *name)
+static void call_in_child(const char *name, long times)
 {
   fflush(stdout);
   pid_t child = fork();
   if (child == 0) {
-    printf("%d ", simple(name));
+    for (long i = 0; i < times; i++) printf(i ? ",%d" : "%d", simple(name));
     exit(0);
   }
   waitpid(child, NULL, 0);
@@ -219,7 +219,7 @@ static void step(const char *text)
   printf("%s=", text);
   if (!strcmp(name, "dev")) printf("%d", use_device((int)number));
   else if (!strcmp(name, "threads")) run_threads(number);
-  else if (!strcmp(name, "child")) call_in_child("launch");
+  else if (!strcmp(name, "child")) call_in_child("launch", colon ? number : 1);
   else if (!strcmp(name, "until")) wait_for("sync", (int)number);
   else if (!strcmp(name, "syncs")) printf("%ld", repeat("sync", number));
   else if (!strcmp(name, "name")) printf("%d", prctl(PR_SET_NAME, "engine"));
