@@ -184,13 +184,19 @@ def test_a_program_without_a_driver_learns_so(node, compiled):
 
 
 def test_a_program_that_has_more_rights_than_its_caller_is_left_alone(node, compiled):
-    """The loader drops LD_PRELOAD there; what it does not drop (/etc/ld.so.preload) is disabled by the library."""
-    program = compiled("set_group", "set_group.c")
+    """The loader drops LD_PRELOAD there; whatever else brings the library (here it is linked), it does nothing."""
     if os.geteuid() != 0:
         pytest.skip("only root can give a program to another group")
+    paths = [f"-Wl,-rpath,{folder}" for folder in (node.built.library.parent, node.built.stub)]
+    linked = (f"-L{node.built.library.parent}", "-Wl,--no-as-needed", "-lscenario_cuda")
+    program = compiled("linked_steps", "steps.c", flags=("-w", "-pthread", "-ldl", *linked, *paths))
+    node.arm(rule("sync"))
+    command, outside = (program, "init", "dev:0", "sync"), {"LD_PRELOAD": None, "LD_LIBRARY_PATH": None}
+    assert node.run(*command, **outside) == "init=0 dev:0=0 sync=719"
     os.chown(program, 0, 12345)
     program.chmod(0o2755)
-    assert node.run(program) in ("secure=1 preload=dropped", "secure=1 preload=kept")
+    assert node.run(*command, **outside) == "init=0 dev:0=0 sync=0"
+    assert len(node.hits()) == 1
 
 
 def test_a_missing_library_is_a_warning_and_nothing_more(node, hello, tmp_path):
