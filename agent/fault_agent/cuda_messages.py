@@ -29,7 +29,7 @@ class RuleMessage(Request):
     not_before: Span = Field(0.0, description="seconds after arming")
     probability: Share = 1.0
     max_hits: Count = Field(0, description="per process; 0 = no limit")
-    min_bytes: Count = Field(0, description="only allocations of at least this size")
+    min_bytes: Count = Field(0, description="only allocations whose size argument is at least this")
     delay: Span = Field(0.0, description="seconds: of a delay, of the longest hang")
     free_bytes: Count = Field(0, description="what an `oom` leaves to be seen as free")
     process: ProcessName = Field("", description="only processes of this name, as in /proc/PID/comm")

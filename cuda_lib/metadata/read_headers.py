@@ -101,6 +101,7 @@ def driver_row(name: str, parameters: str) -> list[object]:
     device = position(parameters, "CUdevice")
     if name == "cuDeviceGet":
         device = 1  # the ordinal
+    # of a pitched allocation that is the width of a row; arrays and pools have theirs in a descriptor
     size = position(parameters, "size_t") if kind in ("alloc", "copy") else NOWHERE
     return [name, kind, device, position(parameters, "CUcontext"), position(parameters, "CUstream"), size]
 

@@ -75,7 +75,7 @@ struct control_rule {
   uint64_t not_before_ns;    /* 0 = at once */
   uint64_t after_calls;      /* this many matching calls pass first, counted per process */
   uint64_t max_hits;         /* per process; 0 = no limit */
-  uint64_t min_bytes;        /* only allocations of at least this size; 0 = all */
+  uint64_t min_bytes;        /* only allocations whose size argument is at least this; 0 = all */
   uint64_t delay_ns;         /* delay, longest hang, or how long an asynchronous error may stay unseen by launches */
   uint64_t free_bytes;       /* MODE_OOM */
   uint64_t started_before_ns;/* only processes whose cuInit had succeeded by then; 0 = all */

@@ -8,7 +8,7 @@ from fault_agent.cuda_control import GpuOrdinal, GpuUuid, Mode
 from tests.cuda_lib.conftest import CUDA_LIB, SOURCES
 from tests.cuda_lib.node import later, rule
 
-# without the assembly, and without the two files that only serve it
+# without the assembly, and without the file that only serves it
 LEFT_OUT = {"lookups.c"}
 ANSWERS = 3_000  # per thread
 
