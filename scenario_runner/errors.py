@@ -2,7 +2,8 @@
 Every error this package raises on purpose.
 
 * ScenarioRunnerError
-  x InvalidScenario      the file or the command line is wrong; nothing was touched     (exit 2)
+  x InvalidScenario      the file is wrong; nothing was touched                         (exit 2)
+  x WrongCommand         the command line is wrong; nothing was touched                 (exit 2)
   x Refused              the run may not start: lock, guard, unmet requirement          (exit 3)
     + Orphaned           ... because an earlier run left something to undo              (exit 4)
     + Unmet              ... because the cluster lacks what the scenario requires       (exit 3)
@@ -61,6 +62,12 @@ class InvalidScenario(ScenarioRunnerError):
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+
+
+class WrongCommand(ScenarioRunnerError):
+    """The command line asks for what can not be; nothing was touched."""
+
+    exit_code = ExitCode.INVALID
 
 
 class Refused(ScenarioRunnerError):

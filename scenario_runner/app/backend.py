@@ -16,7 +16,7 @@ from scenario_runner.app.agents import read_token
 from scenario_runner.app.place import AgentWish, Place
 from scenario_runner.core.ports import Agent
 from scenario_runner.engine.run_card import RunCard
-from scenario_runner.errors import Refused
+from scenario_runner.errors import Refused, WrongCommand
 from scenario_runner.lab import lab
 from scenario_runner.lab.kernel_log_guard import why_not_real
 from scenario_runner.lab.lab import LabInfo, LabOptions
@@ -57,13 +57,13 @@ def backend(place: Place) -> Iterator[Backend]:
     """
     A cluster by its context, or a lab: the kept one of that name if it is up, else one that ends with the `with` block.
 
-    Raise Refused where it is not said which cluster is meant, or cannot be used.
+    Raise WrongCommand where it is not said which cluster is meant, Refused where that one cannot be used.
     """
     if not place.use_lab:
         yield real(place)
         return
     if place.context is not None or place.kubeconfig is not None:
-        raise Refused("--lab and --context are two clusters: keep one")
+        raise WrongCommand("--lab and --context are two clusters: keep one")
     kept = lab.find(place.lab_name)
     if kept is not None:
         yield connect(kept)

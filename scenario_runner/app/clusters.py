@@ -20,7 +20,7 @@ from scenario_runner.adapters.service_ways import Wish
 from scenario_runner.app.agents import FoundAgent, find_agent
 from scenario_runner.app.place import AgentWish, Place
 from scenario_runner.engine.run_card import RunCard
-from scenario_runner.errors import Refused, TargetRefused, TargetUnreachable
+from scenario_runner.errors import Refused, TargetRefused, TargetUnreachable, WrongCommand
 
 WAYS = ("auto", *get_args(Wish))
 
@@ -36,14 +36,14 @@ class RealCluster:
 
 
 def choose_context(place: Place, environment: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> Selection:
-    """`--context`, or the pod that we run in. Raise Refused, naming the contexts that there are."""
+    """`--context`, or the pod that we run in. Raise WrongCommand, naming the contexts that there are."""
     if place.context == IN_CLUSTER or (place.context is None and place.kubeconfig is None):
         own = in_cluster(environment, folder)
         if own is not None:
             return own
     if place.context is not None:
         return select(kubeconfig_files(place.kubeconfig, environment), place.context)
-    raise Refused(
+    raise WrongCommand(
         f"say which cluster is meant: --lab for one on this machine, or --context NAME{_known(place, environment)}"
     )
 

@@ -9,21 +9,20 @@ from scenario_runner.adapters.kubeconfig import in_cluster
 from scenario_runner.app.agents import read_token
 from scenario_runner.app.backend import Backend, connect, real
 from scenario_runner.app.claiming import seat_in
+from scenario_runner.app.left_runs import EndedRun, LeftRun, Say, not_taken_back, subjects_of, tell, to_take_back
 from scenario_runner.app.place import Place
 from scenario_runner.core.claims import RunCopy
 from scenario_runner.core.clock import Bell, SystemClock
 from scenario_runner.core.ports import Agent
 from scenario_runner.core.undo import UNDOS
 from scenario_runner.engine import recover as engine
-from scenario_runner.engine.copies import is_open, subjects
+from scenario_runner.engine.copies import is_open
 from scenario_runner.engine.leases import Seat
-from scenario_runner.engine.records import Replay
-from scenario_runner.engine.recover import Reach, Recovery
+from scenario_runner.engine.records import replay_lines
+from scenario_runner.engine.recover import Reach
 from scenario_runner.engine.run_card import RunCard
-from scenario_runner.errors import ExitCode, Refused, ScenarioRunnerError
+from scenario_runner.errors import Refused, ScenarioRunnerError
 from scenario_runner.lab import lab
-
-Say = Callable[[str], None]
 
 
 class FarRuns:
@@ -50,10 +49,10 @@ class FarRuns:
     def left(self) -> list[RunCopy]:
         return [one for one in self._seat(lambda text: None).store.copies() if is_open(one, UNDOS)]
 
-    def words(self, copy: RunCopy) -> str:
-        return f"{copy.run_id}: {subjects(copy, UNDOS)} (known from the cluster)"
+    def describe(self, copy: RunCopy) -> LeftRun:
+        return LeftRun(copy.run_id, subjects_of(replay_lines(copy.promises.encode(), UNDOS)), "the cluster")
 
-    def take_back(self, run_id: str, agree: Callable[[str], bool], say: Say, *, takeover: bool) -> ExitCode:
+    def take_back(self, run_id: str, agree: Callable[[str], bool], say: Say, *, takeover: bool) -> EndedRun:
         try:
             seat = self._seat(say)
             read = engine.look_copy(seat, run_id)
@@ -64,28 +63,10 @@ class FarRuns:
             reach = Reach(self._clock, self._agent(read.card), self._where.cluster, seat, takeover)
             return tell(engine.recover_copy(read, reach), say)
         except ScenarioRunnerError as exc:
-            say(f"{run_id}: {exc}")
-            return ExitCode.LEFTOVER  # whatever the reason: what the run left is still there
+            return not_taken_back(run_id, exc, say)
 
     def _agent(self, card: RunCard) -> Agent:
         """As the command line says, else as the run reached them: a lab has no Service to find its agents by."""
         if self._place.agent.url is None and not card.context and card.agent_url:
             return HttpAgent(card.agent_url, read_token(Path(card.token_file)))
         return self._where.agent
-
-
-def to_take_back(past: Replay) -> list[str]:
-    """What a person agrees to: each promise, and what exactly it sets back."""
-    lines = []
-    for promise in past.outstanding:
-        lines.append(f"to take back: {promise.subject()} (step {promise.step_id})")
-        lines += [f"  {line}" for line in (promise.undo.differences() if promise.undo else ())]
-    return lines
-
-
-def tell(result: Recovery, say: Say) -> ExitCode:
-    for one in result.undo:
-        say(f"{result.run_id}: {one.subject}: {one.outcome}: {one.detail} ({one.seconds:.1f} s)")
-    for line in (*result.bad, *result.notes):
-        say(f"{result.run_id}: {line}")
-    return result.exit_code

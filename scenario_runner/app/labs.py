@@ -16,8 +16,11 @@ def up(name: str, wish: str, *, as_json: bool) -> str:
     return _as_json(started.info) if as_json else _told(started.info)
 
 
-def down(name: str) -> str:
-    if lab.down_named(name):
+def down(name: str, *, as_json: bool) -> str:
+    was_up = lab.down_named(name)
+    if as_json:
+        return json.dumps({"name": name, "was_up": was_up})
+    if was_up:
         return f"lab {name} is down, nothing of it is left"
     return f"lab {name} is not up"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scenario_runner.app.files import Sources, find, read, state_folder
 from scenario_runner.app.place import Place
-from scenario_runner.errors import ExitCode, InvalidScenario, Problem, Refused
+from scenario_runner.errors import ExitCode, InvalidScenario, Problem, WrongCommand
 from scenario_runner.format.lint import lint as lint_scenario
 from scenario_runner.reporters import step_docs
 from scenario_runner.steps import STEPS
@@ -28,6 +28,7 @@ class PlanOptions:
     variables: tuple[str, ...]
     vars_file: tuple[Path, ...]
     seed: int | None
+    as_json: bool
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,13 @@ def lint(paths: Iterable[Path], sources: Sources) -> LintResult:
 
 
 def plan(options: PlanOptions) -> str:
-    """The plan of one scenario, as text."""
+    """The plan of one scenario, as text or as JSON."""
     from scenario_runner.adapters.cuda_library import CudaLibraryFiles
     from scenario_runner.app.backend import backend
     from scenario_runner.app.consent import cluster_lines
     from scenario_runner.app.preflight import refuse_what_is_not_permitted, refuse_what_steps_object_to
     from scenario_runner.format.plan import make_plan
+    from scenario_runner.format.plan_json import plan_value
     from scenario_runner.format.plan_text import render
 
     scenario = read([options.path], Sources(options.variables, options.vars_file))[0]
@@ -84,16 +86,21 @@ def plan(options: PlanOptions) -> str:
         made = make_plan(scenario, where.cluster, where.agent, seed=seed)
         refuse_what_is_not_permitted(made, where)
         refuse_what_steps_object_to(made, where, CudaLibraryFiles(state_folder()))
+        if options.as_json:
+            return json.dumps({"cluster": where.words, "identity": where.identity, **plan_value(made)}, indent=2)
         return "\n".join([*cluster_lines(where), render(made)])
 
 
-def steps(kind: str | None) -> str:
+def steps(kind: str | None, *, as_json: bool) -> str:
     """The catalogue of kinds, or the page of one."""
+    if kind is not None and kind not in STEPS:
+        raise WrongCommand(f"there is no kind of step {kind!r}; there are: {', '.join(sorted(STEPS))}")
+    if as_json:
+        values = [step_docs.value(STEPS[one]) for one in ([kind] if kind else sorted(STEPS))]
+        return json.dumps(values[0] if kind else values, indent=2, ensure_ascii=False)
     if kind is None:
         rows = step_docs.catalogue(STEPS)
         return "\n".join(f"{name:<20} {role:<10} {text}" for name, role, text in rows)
-    if kind not in STEPS:
-        raise Refused(f"there is no kind of step {kind!r}; there are: {', '.join(sorted(STEPS))}")
     return step_docs.page(STEPS[kind])
 
 

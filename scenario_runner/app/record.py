@@ -42,11 +42,12 @@ def write_reports(run_dir: Path, report: Report) -> None:
     write_junit(run_dir / "junit.xml", [report])
 
 
-def begin_junit(path: Path) -> None:
-    """Empty the file, so that no results of an earlier run stand there; raise Refused when it cannot be written."""
+def begin_junit(path: Path, reports: Sequence[Report]) -> None:
+    """What the file says should the run be killed, and nothing of an earlier one; raise Refused when it cannot."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("", encoding="utf-8")
+        if path.is_file() or not path.exists():  # a pipe gets one document, the last one
+            write_junit(path, reports)
     except OSError as exc:
         raise Refused(f"the JUnit file {path} cannot be written: {exc.strerror}") from exc
 

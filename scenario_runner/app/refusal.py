@@ -1,20 +1,20 @@
-"""The report of a scenario that could not begin, so that a pipeline sees red and not nothing."""
+"""The report of a scenario that has none of its own: refused, not reached, or left at once."""
 
 import platform
 
-from scenario_runner.core.clock import Clock
+from scenario_runner.core.clock import Bell, SystemClock
 from scenario_runner.core.outcome import Outcome, Phase, Role, Status
 from scenario_runner.core.report import PlanSummary, Report, Verdict
 from scenario_runner.engine.versions import version
-from scenario_runner.errors import ScenarioRunnerError
+from scenario_runner.errors import ExitCode
 from scenario_runner.format.scenario import Scenario
 
 
 def refusal(
-    scenario: Scenario, error: ScenarioRunnerError, backend: str, clock: Clock, status: Status = Status.BROKEN
+    scenario: Scenario, reason: str, backend: str, status: Status = Status.BROKEN, code: ExitCode = ExitCode.BROKEN
 ) -> Report:
-    """One outcome, broken unless it is only skipped, that says why; there is no run and no folder of it."""
-    now = clock.now()
+    """One outcome that says why, so that a pipeline sees it and not nothing."""
+    now = SystemClock(Bell()).now()
     plan = PlanSummary(
         scenario=scenario.name,
         description=scenario.header.description,
@@ -29,8 +29,8 @@ def refusal(
         worst_case=0.0,
         seed=0,
     )
-    begin = Outcome("00", "begin", "begin", "begin", Role.ACTION, Phase.STEPS, status, str(error), now, 0.0, 0.0)
-    verdict = Verdict(status, error.exit_code, str(error))
+    begin = Outcome("00", "begin", "begin", "begin", Role.ACTION, Phase.STEPS, status, reason, now, 0.0, 0.0)
+    verdict = Verdict(status, code, reason)
     return Report(
         "", backend, now, 0.0, plan, verdict, (begin,), (), (), (), (), (), version=version(), host=platform.node()
     )

@@ -10,13 +10,14 @@ from scenario_runner.app.consent import Consent
 from scenario_runner.app.drill import Desk, drill
 from scenario_runner.app.files import Sources, read
 from scenario_runner.app.place import Place
-from scenario_runner.app.record import begin_junit, write_junit, write_reports
+from scenario_runner.app.record import write_reports
 from scenario_runner.app.refusal import refusal
+from scenario_runner.app.results import Results
 from scenario_runner.core.clock import Bell, SystemClock
-from scenario_runner.core.outcome import Status
+from scenario_runner.core.outcome import Phase, Status
 from scenario_runner.core.report import Report
 from scenario_runner.engine.signals import LeftAtOnce, Signals
-from scenario_runner.errors import ExitCode, InvalidScenario, Refused, ScenarioRunnerError, Unmet
+from scenario_runner.errors import ExitCode, InvalidScenario, ScenarioRunnerError, Unmet, WrongCommand
 from scenario_runner.format.lint import lint
 from scenario_runner.format.scenario import Scenario
 from scenario_runner.reporters.console import console
@@ -30,6 +31,7 @@ _ORDER = (
     ExitCode.FAILED,
     ExitCode.PASSED,
 )
+_BAD = {Status.FAILED, Status.BROKEN}
 
 
 @dataclass(frozen=True)
@@ -53,36 +55,36 @@ def run(options: RunOptions, say: Callable[[str], None]) -> ExitCode:
     """Run everything that is asked for; errors of the input and refusals are raised before any change."""
     scenarios = choose(read(options.paths, Sources(options.variables, options.vars_file)), options)
     refuse_errors(scenarios)
-    if options.junit:
-        begin_junit(options.junit)
-    reports: list[Report] = []
-    codes: list[ExitCode] = []
+    results = Results(scenarios, options.junit)
     with Signals(SystemClock(Bell())) as signals:
         consent = Consent(options.yes, sys.stdin, say, signals)
         desk = Desk(signals, options.report_dir, options.seed, console(), consent)
-        with backend(options.place) as where:
-            for scenario in scenarios:
-                code = _one(scenario, where, desk, say, reports, skip_unmet=options.skip_unmet)
-                codes += [] if code is None else [code]
-                if code in {ExitCode.LEFTOVER, ExitCode.INTERRUPTED}:
-                    break
+        try:
+            with backend(options.place) as where:
+                ends, why = _all(scenarios, where, desk, results, skip_unmet=options.skip_unmet)
+        except ScenarioRunnerError as exc:
+            why = str(exc)
+            _written(options.junit, say, lambda: results.write(why, status=Status.BROKEN))
+            raise
+    if results.missing:
+        say(f"not run: {', '.join(results.missing)}: {why}")
+    codes = [code for code in ends if code is not None]
     if not codes:
         say("nothing was run: every scenario was skipped")
-    junit = options.junit
-    if junit and not _written(junit, say, lambda: write_junit(junit, reports)):
+    if not _written(options.junit, say, lambda: results.write(f"not run: {why}", where.words)):
         codes.append(ExitCode.BROKEN)
     return worst(codes)
 
 
 def choose(scenarios: Iterable[Scenario], options: RunOptions) -> list[Scenario]:
-    """The scenarios with one of the wanted tags and none of the unwanted; Refused when none is left."""
+    """The scenarios with one of the wanted tags and none of the unwanted; WrongCommand when none is left."""
     chosen = [
         one
         for one in scenarios
         if (not options.tags or set(options.tags) & set(one.tags)) and not set(options.skip_tags) & set(one.tags)
     ]
     if not chosen:
-        raise Refused("no scenario has the tags that were asked for: nothing was run")
+        raise WrongCommand("no scenario has the tags that were asked for: nothing was run")
     return chosen
 
 
@@ -99,29 +101,48 @@ def worst(codes: Iterable[ExitCode]) -> ExitCode:
     return next((code for code in _ORDER if code in seen), ExitCode.BROKEN)
 
 
-def _one(
-    scenario: Scenario,
-    where: Backend,
-    desk: Desk,
-    say: Callable[[str], None],
-    reports: list[Report],
-    *,
-    skip_unmet: bool,
-) -> ExitCode | None:
-    """How a scenario ended; None for one that was skipped, which neither passes nor fails a run."""
+def _all(
+    scenarios: Iterable[Scenario], where: Backend, desk: Desk, results: Results, *, skip_unmet: bool
+) -> tuple[list[ExitCode | None], str]:
+    """How the scenarios ended (None: skipped, which neither passes nor fails a run), and why the last were not run."""
+    ends: list[ExitCode | None] = []
+    for scenario in scenarios:
+        report, code = _one(scenario, where, desk, skip_unmet=skip_unmet)
+        results.add(report)
+        ends.append(code)
+        if why := _end(report, code):
+            return ends, why
+    return ends, ""
+
+
+def _end(report: Report, code: ExitCode | None) -> str:
+    """Why nothing may be run after this, "" where the next scenario may."""
+    if code is ExitCode.LEFTOVER:
+        return "something is left to take back"
+    if code is ExitCode.INTERRUPTED:
+        return "the run was interrupted"
+    ill = [one for one in report.outcomes if one.phase is Phase.HEALTH_AFTER and one.status in _BAD]
+    return f"after {report.plan.scenario} the cluster is not healthy: {ill[0].summary}" if ill else ""
+
+
+def _one(scenario: Scenario, where: Backend, desk: Desk, *, skip_unmet: bool) -> tuple[Report, ExitCode | None]:
     try:
         report = drill(scenario, where, desk)
-    except LeftAtOnce as exc:
-        say(f"{scenario.name}: {exc}; `scenario-runner recover` does it")
-        return ExitCode.LEFTOVER
     except ScenarioRunnerError as exc:
-        skipped = skip_unmet and isinstance(exc, Unmet)
-        say(f"{scenario.name}: {'skipped: ' if skipped else ''}{exc}")
-        status = Status.SKIPPED if skipped else Status.BROKEN
-        reports.append(refusal(scenario, exc, where.words, SystemClock(Bell()), status))
-        return None if skipped else exc.exit_code
-    reports.append(report)
-    return worst([ExitCode(report.verdict.exit_code), _keep(report, desk.report_dir / report.run_id, say)])
+        status, code, text = _refused(exc, skip_unmet=skip_unmet)
+        desk.consent.say(f"{scenario.name}: {text}")
+        return refusal(scenario, str(exc), where.words, status, exc.exit_code), code
+    kept = _keep(report, desk.report_dir / report.run_id, desk.consent.say)
+    return report, worst([ExitCode(report.verdict.exit_code), kept])
+
+
+def _refused(error: ScenarioRunnerError, *, skip_unmet: bool) -> tuple[Status, ExitCode | None, str]:
+    """What it means that a scenario ended without a report of its own, and what is said."""
+    if isinstance(error, LeftAtOnce):
+        return Status.INTERRUPTED, ExitCode.LEFTOVER, f"{error}; `scenario-runner recover` does it"
+    if isinstance(error, Unmet) and skip_unmet:
+        return Status.SKIPPED, None, f"skipped: {error}"
+    return Status.BROKEN, error.exit_code, str(error)
 
 
 def _keep(report: Report, folder: Path, say: Callable[[str], None]) -> ExitCode:
@@ -134,7 +155,7 @@ def _keep(report: Report, folder: Path, say: Callable[[str], None]) -> ExitCode:
     return ExitCode.PASSED
 
 
-def _written(path: Path, say: Callable[[str], None], write: Callable[[], None]) -> bool:
+def _written(path: Path | None, say: Callable[[str], None], write: Callable[[], None]) -> bool:
     try:
         write()
     except OSError as exc:

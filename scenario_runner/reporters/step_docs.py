@@ -2,10 +2,12 @@
 
 import inspect
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from pydantic.fields import FieldInfo
-
+from scenario_runner.core.outcome import Role
+from scenario_runner.core.quantities import format_seconds
 from scenario_runner.core.step import Step
 
 
@@ -20,7 +22,7 @@ def render(kinds: Mapping[str, type[Step]]) -> str:
 
 def page(kind: type[Step]) -> str:
     """One kind's page."""
-    rows = [f"| `{name}` | {_needed(kind, field)} | {field.description} |" for name, field in _fields(kind)]
+    rows = [f"| `{one.name}` | {_needed(kind, one)} | {one.meaning} |" for one in _fields(kind)]
     lines = [
         f"## `{kind.kind()}`",
         "",
@@ -34,6 +36,9 @@ def page(kind: type[Step]) -> str:
         "| --- | --- | --- |",
         *rows,
         "",
+        *_words(kind),
+        f"Beside it may stand {', '.join(f'`{key}`' for key in _beside(kind))}.",
+        "",
     ]
     return "\n".join(lines)
 
@@ -46,13 +51,91 @@ def catalogue(kinds: Mapping[str, type[Step]]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _fields(kind: type[Step]) -> list[tuple[str, FieldInfo]]:
-    return [(field.alias or name, field) for name, field in kind.model_fields.items()]
+def value(kind: type[Step]) -> dict[str, Any]:
+    """The same page for machines."""
+    return {
+        "kind": kind.kind(),
+        "role": kind.role,
+        "description": inspect.getdoc(kind) or "",
+        "example": textwrap.dedent(kind.example).strip(),
+        "bare": kind.bare,
+        "fields": [asdict(one) for one in _fields(kind)],
+        "beside": _beside(kind),
+    }
 
 
-def _needed(kind: type[Step], field: FieldInfo) -> str:
-    if field.is_required():
-        bare = kind.bare is not None and kind.model_fields[kind.bare] is field
+@dataclass(frozen=True)
+class Field:
+    """One field as an author writes it."""
+
+    name: str
+    required: bool
+    default: str | None
+    words: tuple[str, ...]  # that may be written; none: not from a list
+    meaning: str
+
+
+def _fields(kind: type[Step]) -> list[Field]:
+    described = kind.model_json_schema()["properties"]
+    return [
+        Field(
+            name=field.alias or name,
+            required=field.is_required(),
+            default=_written(described[field.alias or name].get("default")),
+            words=tuple(_allowed(described[field.alias or name])),
+            meaning=field.description or "",
+        )
+        for name, field in kind.model_fields.items()
+    ]
+
+
+def _needed(kind: type[Step], field: Field) -> str:
+    if field.required:
+        bare = kind.bare is not None and (kind.model_fields[kind.bare].alias or kind.bare) == field.name
         return "yes, also bare" if bare else "yes"
-    default = field.get_default(call_default_factory=False)
-    return "no" if default is None else f"default `{default}`"
+    return "no" if field.default is None else f"default `{field.default}`"
+
+
+def _written(default: Any) -> str | None:
+    """A default as it would stand in a scenario; None for one that can only be left out."""
+    if isinstance(default, bool):
+        return "true" if default else "false"
+    if isinstance(default, float):  # the only ones are durations
+        return format_seconds(default)
+    if isinstance(default, list):
+        return f"[{', '.join(default)}]" if default else None
+    return None if default is None else str(default)
+
+
+def _allowed(schema: Any) -> Iterator[str]:
+    """The words that a field's schema lists, wherever in it."""
+    if isinstance(schema, dict):
+        yield from map(str, schema.get("enum", ()))
+        for key in ("anyOf", "items"):
+            yield from _allowed(schema.get(key))
+    elif isinstance(schema, list):
+        for one in schema:
+            yield from _allowed(one)
+
+
+def _words(kind: type[Step]) -> Iterator[str]:
+    """The lists of words, each once for all fields that take it."""
+    fields: dict[tuple[str, ...], list[str]] = {}
+    for one in _fields(kind):
+        if one.words:
+            fields.setdefault(one.words, []).append(f"`{one.name}`")
+    for words, names in fields.items():
+        text = f"Words for {', '.join(names)}: {', '.join(f'`{word}`' for word in words)}."
+        yield textwrap.fill(text, 118, break_on_hyphens=False)
+        yield ""
+
+
+def _beside(kind: type[Step]) -> list[str]:
+    """The common keys that make sense with this kind."""
+    group = kind.role is Role.GROUP
+    return [
+        *("id", "name", "when", "continue_on_failure"),
+        *(["timeout"] if not group else []),
+        *(["retry"] if kind.reads_only and not group else []),
+        *(["background"] if kind.can_run_in_background else []),
+    ]

@@ -7,7 +7,7 @@ from scenario_runner.app.clusters import WAYS, choose_context, connect, way_to_s
 from scenario_runner.app.place import AgentWish, Place
 from scenario_runner.cli import main
 from scenario_runner.engine.run_card import RunCard
-from scenario_runner.errors import Refused, TargetUnreachable
+from scenario_runner.errors import Refused, TargetUnreachable, WrongCommand
 from tests.app.small_api import UID, SmallApi, status
 from tests.contract.kubeconfigs import at, kubeconfig
 from tests.contract.servers import nobody, serving
@@ -82,7 +82,7 @@ def test_without_a_context_a_pod_is_in_its_own_cluster(tmp_path):
 
 def test_a_kubeconfig_alone_does_not_say_which_cluster_is_meant(tmp_path):
     file = kubeconfig(tmp_path / "config", dev=at("https://127.0.0.1:1"), prod=at("https://127.0.0.1:2"))
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(WrongCommand) as caught:
         choose_context(Place(kubeconfig=file), {})
     assert str(caught.value) == (
         "say which cluster is meant: --lab for one on this machine, or --context NAME (dev, prod)"
@@ -90,7 +90,7 @@ def test_a_kubeconfig_alone_does_not_say_which_cluster_is_meant(tmp_path):
 
 
 def test_a_lab_and_a_context_are_two_clusters():
-    with pytest.raises(Refused) as caught, backend(Place(use_lab=True, context="prod")):
+    with pytest.raises(WrongCommand) as caught, backend(Place(use_lab=True, context="prod")):
         raise AssertionError
     assert str(caught.value) == "--lab and --context are two clusters: keep one"
 

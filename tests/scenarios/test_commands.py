@@ -1,9 +1,13 @@
 """The commands that need no cluster, and what is refused before one is looked at."""
 
 import json
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
+import click
 import jsonschema
 import pytest
 import yaml
@@ -13,11 +17,10 @@ from scenario_runner.app.files import Sources, read
 from scenario_runner.app.refusal import refusal
 from scenario_runner.app.running import worst
 from scenario_runner.cli import main
-from scenario_runner.errors import ExitCode, Refused
+from scenario_runner.errors import ExitCode
 from scenario_runner.reporters import junit
 from scenario_runner.steps import STEPS
 from tests.contract.clusters import write_kubeconfig
-from tests.fakes import FakeClock
 from tests.scenarios.drill import ROOT
 
 GOOD = ROOT / "scenarios" / "control-no-fault.yaml"
@@ -65,7 +68,7 @@ def test_a_path_that_is_not_there_is_said_before_anything_else():
 def test_a_run_that_does_not_say_which_cluster_is_meant_is_refused_with_one_sentence(tmp_path):
     result = call("run", GOOD, environment={"HOME": str(tmp_path), "KUBECONFIG": ""})
     assert (result.exit_code, result.stderr) == (
-        3, "say which cluster is meant: --lab for one on this machine, or --context NAME\n",
+        2, "say which cluster is meant: --lab for one on this machine, or --context NAME\n",
     )  # fmt: skip
 
 
@@ -74,18 +77,18 @@ def test_a_run_that_does_not_say_which_cluster_is_meant_is_told_the_contexts_tha
     for command in ("run", "plan"):
         result = call(command, GOOD, environment={"KUBECONFIG": str(kubeconfig)})
         assert (result.exit_code, result.stderr) == (
-            3, "say which cluster is meant: --lab for one on this machine, or --context NAME (it)\n",
+            2, "say which cluster is meant: --lab for one on this machine, or --context NAME (it)\n",
         )  # fmt: skip
 
 
 def test_a_lab_and_a_context_are_two_clusters():
     result = call("run", "--lab", "--context", "it", GOOD)
-    assert (result.exit_code, result.stderr) == (3, "--lab and --context are two clusters: keep one\n")
+    assert (result.exit_code, result.stderr) == (2, "--lab and --context are two clusters: keep one\n")
 
 
 def test_tags_that_no_scenario_has_are_no_green_run():
     result = call("run", "--lab", "--tag", "nosuch", GOOD)
-    assert (result.exit_code, result.stderr) == (3, "no scenario has the tags that were asked for: nothing was run\n")
+    assert (result.exit_code, result.stderr) == (2, "no scenario has the tags that were asked for: nothing was run\n")
 
 
 def test_a_variable_that_is_no_pair_is_told():
@@ -106,9 +109,115 @@ def test_each_kind_of_step_has_a_page():
         assert call("steps", kind).stdout.startswith(f"## `{kind}`\n")
 
 
+def test_the_page_of_a_kind_says_all_that_may_be_written():
+    assert call("steps", "wait_for_sentinel").stdout == PAGE
+
+
+PAGE = """\
+## `wait_for_sentinel`
+
+Wait for a state of NVSentinel, the platform that heals nodes, as its label on the node shows it.
+
+`reached` counts any time since the newest fault, and a later state of the way to success as well; `healed` means
+that the label was there and is gone. A repair that has failed ends the wait for its success at once.
+
+```yaml
+wait_for_sentinel: {target: victim, reached: remediation-succeeded}
+timeout: 10m
+```
+
+| field | needed | meaning |
+| --- | --- | --- |
+| `target` | yes | The node(s), or a GPU's node. |
+| `reached` | no | A state seen at any time since the newest fault. |
+| `never` | no | A state not seen since the newest fault, nor within `for`. |
+| `for` | no | How long it must not come. |
+| `since` | no | Id of the `inject_xid` since which history counts, instead of the newest. |
+
+Words for `reached`, `never`: `quarantined`, `draining`, `drain-succeeded`, `drain-failed`, `remediating`,
+`remediation-succeeded`, `remediation-failed`, `healed`.
+
+Beside it may stand `id`, `name`, `when`, `continue_on_failure`, `timeout`, `retry`.
+
+"""
+
+
+def test_machines_are_told_about_kinds_as_json():
+    every = json.loads(call("steps", "--json").stdout)
+    assert [one["kind"] for one in every] == sorted(STEPS)
+    one = json.loads(call("steps", "--json", "collect").stdout)
+    assert one == next(other for other in every if other["kind"] == "collect")
+    assert one["fields"] == [
+        {"name": "target", "required": True, "default": None, "words": [], "meaning": "What it is about."},
+        {
+            "name": "what",
+            "required": False,
+            "default": "[objects, logs, events, faults]",
+            "words": ["objects", "logs", "events", "faults"],
+            "meaning": "Which evidence.",
+        },
+    ]
+
+
+@pytest.mark.parametrize("kind", sorted(STEPS))
+def test_every_default_on_a_page_may_be_written_in_a_scenario(tmp_path, kind):
+    fields = json.loads(call("steps", "--json", kind).stdout)["fields"]
+    given = ", ".join(f"{one['name']}: {one['default']}" for one in fields if one["default"] is not None)
+    file = tmp_path / "x.yaml"
+    file.write_text(f"version: 1\nname: x\nsteps:\n- {kind}: {{{given}}}\n")
+    wrong = [json.loads(line) for line in call("lint", "--json", file).stdout.splitlines()]
+    assert [one["text"] for one in wrong if one["line"] == 4 and "is missing" not in one["text"]] == []
+
+
+def test_a_shell_completes_the_kinds_of_steps():
+    words = {
+        "_SCENARIO_RUNNER_COMPLETE": "bash_complete",
+        "COMP_WORDS": "scenario-runner steps wait_for_n",
+        "COMP_CWORD": "2",
+    }
+    script = Path(sys.executable).with_name("scenario-runner")
+    done = subprocess.run([script], env=os.environ | words, capture_output=True, text=True, check=True)
+    assert done.stdout == "plain,wait_for_node\n"
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "lint", "plan", "steps", "schema", "xids", "recover", "cuda build", "lab up"]
+)
+def test_the_help_of_a_command_has_an_example(command):
+    text = call(*command.split(), "--help").stdout
+    assert re.search(rf"^  Examples?:\n    .*scenario-runner {command}", text, re.MULTILINE)
+
+
+def test_the_readme_names_every_option():
+    told = (ROOT / "README.md").read_text()
+    groups = [main, *(one for one in main.commands.values() if isinstance(one, click.Group))]
+    commands = [one for group in groups for one in group.commands.values()]
+    options = {
+        option for one in commands for parameter in one.params for option in parameter.opts if option[:2] == "--"
+    }
+    assert sorted(option for option in options if option not in told) == []
+
+
+def test_lab_commands_offer_only_what_they_do():
+    offered = {
+        "lab up": ["--json", "--kernel-log", "--lab-name"],
+        "lab down": ["--json", "--lab-name"],
+        "lab status": ["--json", "--lab-name"],
+    }
+    for command, options in offered.items():
+        text = call(*command.split(), "--help").stdout
+        assert sorted(set(re.findall(r"--[a-z-]+", text)) - {"--help"}) == options
+
+
+def test_a_lab_that_is_not_up_is_down_already():
+    assert json.loads(call("lab", "down", "--lab-name", "nosuch", "--json").stdout) == {
+        "name": "nosuch", "was_up": False,
+    }  # fmt: skip
+
+
 def test_an_unknown_kind_of_step_names_those_that_exist():
     result = call("steps", "explode")
-    assert result.exit_code == 3
+    assert result.exit_code == 2
     assert result.stderr == f"there is no kind of step 'explode'; there are: {', '.join(sorted(STEPS))}\n"
 
 
@@ -133,5 +242,5 @@ def test_the_worst_exit_code_of_several_scenarios_wins_and_none_at_all_is_not_gr
 
 def test_a_scenario_that_was_refused_is_an_error_in_the_pipelines_file():
     scenario = read([GOOD], Sources())[0]
-    text = junit.render([refusal(scenario, Refused("the node is ill"), "lab x", FakeClock())])
+    text = junit.render([refusal(scenario, "the node is ill", "lab x")])
     assert '<error type="begin" message="the node is ill">' in text

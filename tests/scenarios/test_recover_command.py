@@ -1,5 +1,7 @@
 """`recover` as a person meets it, for a run whose cluster is gone, silent, or out of reach."""
 
+import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -27,6 +29,7 @@ class Dead:
     def __init__(self, folder):
         self.folder = folder
         self.kubeconfig = folder / "kubeconfig"
+        folder.mkdir(exist_ok=True)
         self.token = folder / "token"
         self.token.write_text("secret")
 
@@ -41,9 +44,13 @@ class Dead:
         return self
 
     def recover(self, *arguments, types=""):
+        return self.said(*arguments, types=types)[:2]
+
+    def said(self, *arguments, types=""):
+        """The exit code, and both outputs."""
         environment = {"SCENARIO_RUNNER_STATE": str(self.folder / "state")}
         result = CliRunner().invoke(main, ["recover", *arguments], env=environment, input=types)
-        return result.exit_code, result.stdout
+        return result.exit_code, result.stdout, result.stderr
 
     @contextmanager
     def before_nobody(self):
@@ -118,6 +125,39 @@ def test_a_recovery_that_nobody_agrees_to_leaves_what_is_left_and_ends_with_4(de
     assert dead.recover()[0] == 4
 
 
-def test_a_run_that_nobody_knows_has_nothing_to_take_back(tmp_path):
-    assert Dead(tmp_path).recover("other") == (0, "run other has nothing to take back\n")
+def test_where_no_run_left_anything_everything_is_well(tmp_path):
     assert Dead(tmp_path).recover() == NOTHING_LEFT
+    assert Dead(tmp_path).recover("--all", "--yes") == NOTHING_LEFT
+
+
+def test_a_run_that_nobody_knows_is_a_mistake_and_no_green(dead, tmp_path):
+    assert dead.said(RUN.replace("abcd", "abce")) == (
+        2, "", f"no run {RUN.replace('abcd', 'abce')} is known to have left anything: did you mean {RUN}?\n"
+    )  # fmt: skip
+    assert dead.said("other") == (2, "", f"no run other is known to have left anything: there is {RUN}\n")
+    assert Dead(tmp_path / "empty").said("other") == (2, "", "no run other is known to have left anything\n")
+
+
+def test_one_run_and_all_of_them_at_once_is_a_mistake(dead):
+    assert dead.said(RUN, "--all") == (2, "", "RUN and --all: say one of them\n")
+
+
+def test_a_run_that_lives_is_not_taken_back_but_takes_everything_back_itself(dead):
+    with (dead.folder / "reports" / RUN / "undo.jsonl").open() as journal:
+        fcntl.flock(journal, fcntl.LOCK_EX)
+        assert dead.recover(RUN, "--yes") == (
+            4, f"{RUN}: run {RUN} is still running; end it, and it takes everything back itself\n"
+        )  # fmt: skip
+        assert dead.recover() == NOTHING_LEFT
+
+
+def test_machines_are_told_what_runs_left_as_json(dead):
+    code, out = dead.recover("--json")
+    assert (code, json.loads(out)) == (4, {"run": RUN, "left": ["XID 79 on gpu-1"], "known_from": "this machine"})
+
+
+def test_machines_are_told_what_came_of_taking_back_as_json(dead):
+    code, out = dead.recover("--json", "--all", "--yes")
+    gone = "lab demo is gone, and everything in it: nothing is left to take back"
+    assert (code, json.loads(out)) == (0, {"run": RUN, "exit_code": 0, "undo": [], "notes": [gone]})
+    assert dead.recover("--json") == (0, "")
