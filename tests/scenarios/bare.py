@@ -40,13 +40,17 @@ class Bare:
         return result.exit_code, result.stdout, result.stderr
 
     def cases(self):
-        """By scenario: each case with what it holds beside its output, and the message of that."""
-        schema = etree.XMLSchema(etree.parse(REPORTER_TESTS / "junit-strict.xsd"))
-        schema.assertValid(etree.parse(self.junit))
-        return {
-            suite.get("name"): [
-                (case.get("name"), *((part.tag, part.get("message")) for part in case if part.tag != "system-out"))
-                for case in suite.iter("testcase")
-            ]
-            for suite in ET.parse(self.junit).getroot()
-        }
+        return junit_cases(self.junit)
+
+
+def junit_cases(file):
+    """By scenario: each case with what it holds beside its output, and the message of that. The file is valid."""
+    schema = etree.XMLSchema(etree.parse(REPORTER_TESTS / "junit-strict.xsd"))
+    schema.assertValid(etree.parse(file))
+    return {
+        suite.get("name"): [
+            (case.get("name"), *((part.tag, part.get("message")) for part in case if part.tag != "system-out"))
+            for case in suite.iter("testcase")
+        ]
+        for suite in ET.parse(file).getroot()
+    }

@@ -1,6 +1,5 @@
 """Bad days as a person at the command line meets them: a cluster that does not answer, a full disk, a broken GPU."""
 
-import json
 import re
 import signal
 import subprocess
@@ -12,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from scenario_runner.lab import control
-from scenario_runner.lab.options import read_info
 from tests.lab_fixture import LabClient
-from tests.scenarios.drill import PATIENCE
+from tests.scenarios.bare import junit_cases
+from tests.scenarios.drill import NOTHING_LEFT, PATIENCE, ROOT
 
 pytestmark = [pytest.mark.drill, pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -36,9 +35,9 @@ FAULT = """steps:
   id: traffic
 - assert_success: {load: traffic, ratio: at least 0.5}
 """
+CONTROL = ROOT / "scenarios" / "control-no-fault.yaml"
 PAUSING = '"name": "pause for 1m"'
 NOTICED = '"step_id": "traffic", "name": "requests to frontend"'
-NOTHING_LEFT = "no run has left anything to take back\n"
 # The prefix makes a line of a program pass for one of the kernel where the log is the real one.
 REAL = (
     "kernel: ;NVRM: Xid (PCI:{pci}): 74, pid='<unknown>', name=<unknown>, "
@@ -48,7 +47,7 @@ REAL = (
 
 @pytest.fixture
 def lab(bench):
-    return read_info((bench.folder / "state" / "labs" / bench.lab / "lab.json").read_text())
+    return bench.info
 
 
 @pytest.fixture
@@ -142,7 +141,7 @@ def test_an_api_server_that_does_not_answer_is_said_after_seconds(bench, lab, te
     )  # fmt: skip
     # Whoever watches the nodes may call one silent until it has heard of it again.
     heard = datetime.now(UTC) + timedelta(seconds=2)
-    until(lambda: _has_heard(bench, heard) and _is_whole(bench), "a lab with all its nodes and pods ready")
+    until(lambda: _has_heard(bench, heard), "a lab with all its nodes and pods ready")
 
 
 def test_a_report_folder_that_cannot_be_written_is_refused(bench, scenario, tmp_path):
@@ -196,53 +195,64 @@ def test_a_second_run_against_the_same_node_is_refused_with_the_name_of_the_firs
     assert code == 130
 
 
-def test_ctrl_c_twice_leaves_at_once_and_recover_does_the_rest(bench, tell, scenario):
+def test_ctrl_c_twice_leaves_at_once_and_recover_does_the_rest(bench, tell, scenario, tmp_path):
     """The agents are silent, so the undo would go on for its whole budget."""
-    before = bench.nodes()
+    before = bench.state()
     path = scenario(FAULT.replace("count: 40", "count: 2000"))
     path.write_text(path.read_text().replace("undo_budget: 2s", "undo_budget: 5m"))
-    drill = bench.begin(path)
+    drill = bench.begin(path, "--junit", str(tmp_path / "junit.xml"), str(CONTROL))
     run_id = drill.until("events.ndjson", NOTICED).name
     with without(tell, "stop gateway"):
         drill.process.send_signal(signal.SIGINT)
         time.sleep(1.5)  # a second one within a second is not meant
         assert drill.end(signal.SIGINT) == 4
-        said = (bench.folder / "output.txt").read_text().splitlines()[-1]
+        said = (bench.folder / "output.txt").read_text().splitlines()[-2:]
     until_up(bench, "gateway")
-    assert said == ("bad-day: left at once: what was changed is not taken back; `scenario-runner recover` does it")
+    assert said == [
+        "bad-day: left at once: what was changed is not taken back; `scenario-runner recover` does it",
+        "not run: control-no-fault: something is left to take back",
+    ]
+    assert junit_cases(tmp_path / "junit.xml") == {
+        "bad-day": [("00 begin", ("error", "left at once: what was changed is not taken back"))],
+        "control-no-fault": [("00 begin", ("skipped", "not run: something is left to take back"))],
+    }
     assert re.fullmatch(
         rf"{run_id}: XID 94 on gpu-\d\ntype `scenario-runner recover RUN` or `scenario-runner recover --all`\n",
         bench.call("recover").out,
     )
     assert bench.call("recover", "--all", "--yes").code == 0
-    assert bench.call("recover").out == NOTHING_LEFT
-    assert bench.nodes() == before
+    bench.nothing_is_left_of(before)
 
 
 def test_a_real_fault_of_the_gpu_during_the_drill_is_never_declared_healthy(bench, lab, tell, scenario):
     """Its node stays out of service, the run ends with 4, and so does every recovery until the machine was repaired."""
-    before = bench.nodes()
+    before = bench.state()
     drill = bench.begin(scenario(FAULT))
     run_id = drill.until("events.ndjson", NOTICED).name
     (fault,) = LabClient(lab).call("GET", f"{lab.gateway_url}/api/v1/faults?active_only=true")["faults"]
     node, real = fault["fault_id"].partition("~")[0], REAL.format(pci=fault["target"]["pci"])
     _log(lab, node, real)
     why = f"a real fault of the GPU is in the kernel log: {real}."
-    until(lambda: not bench.nodes()[node][0], "a cordon")
+    until(lambda: bench.nodes()[node]["spec"].get("unschedulable"), "a cordon")
 
     assert drill.process.wait(PATIENCE) == 4
     said = (bench.folder / "output.txt").read_text()
-    assert f"still to be taken back: XID 94 on {node} (cannot recover fault " in said
-    assert why in said
+    whole = (
+        f"cannot recover fault {fault['fault_id']}: the fault agent of {node} refuses: {fault['fault_id']} was not "
+        f"acknowledged: {why}"
+    )
+    assert f"! broken: still to be taken back: XID 94 on {node} ({whole}) (" in said
     again = bench.call("recover", run_id, "--yes")
-    assert (again.code, f"XID 94 on {node}: left: " in again.out, why in again.out) == (4, True, True)
-    assert [name for name, (schedulable, _) in bench.nodes().items() if not schedulable] == [node]
+    assert (again.code, again.out.splitlines()[-1].rpartition(" (")[0]) == (
+        4, f"{run_id}: XID 94 on {node}: left: {whole}"
+    )  # fmt: skip
+    assert [name for name, one in bench.nodes().items() if one["spec"].get("unschedulable")] == [node]
 
     tell(f"reboot {node}")
-    until(lambda: bench.nodes() == before and _is_whole(bench), "a node that is back after its machine was rebooted")
+    until(lambda: bench.nodes() == before["nodes"], "a node that is back after its machine was rebooted")
     until_up(bench, f"agent-{node}")
     assert bench.call("recover", run_id, "--yes").code == 0
-    assert bench.call("recover").out == NOTHING_LEFT
+    bench.nothing_is_left_of(before)
 
 
 def _log(lab, node, text):
@@ -259,14 +269,12 @@ def _log(lab, node, text):
 
 def _has_heard(bench, moment):
     """Every node is ready, and has said so since then."""
-    leases = json.loads(bench.kubectl("get", "leases", "-n", "kube-node-lease", "-o", "json"))["items"]
-    ready = bench.kubectl("get", "nodes", "-o", "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}")
+    leases = bench.get("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases")["items"]
     said = [datetime.fromisoformat(one["spec"]["renewTime"]) for one in leases]
-    return len(said) == 3 and min(said) > moment and ready.split() == ["True"] * 3
+    return len(said) == 3 and min(said) > moment and _is_whole(bench)
 
 
 def _is_whole(bench):
-    pods = bench.kubectl(
-        "get", "pods", "-n", "dynamo", "-o", "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
-    )
-    return pods.split() == ["True"] * 3 and all(schedulable for schedulable, _ in bench.nodes().values())
+    nodes = bench.nodes().values()
+    well = all("unschedulable" not in one["spec"] and one["conditions"] == {"Ready": "True"} for one in nodes)
+    return well and bench.state()["pods that are ready"] == 3

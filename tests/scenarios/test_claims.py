@@ -109,8 +109,12 @@ def begin(bench):
 
 def claims(bench):
     """What is in the namespace of the claims, by kind and name."""
-    items = json.loads(bench.kubectl("-n", "scenario-runner", "get", "leases,configmaps", "-o", "json"))["items"]
-    found = [(item["kind"], item["metadata"]["name"]) for item in items]
+    leases = bench.get("/apis/coordination.k8s.io/v1/namespaces/scenario-runner/leases")["items"]
+    maps = bench.get("/api/v1/namespaces/scenario-runner/configmaps")["items"]
+    found = [
+        *(("Lease", item["metadata"]["name"]) for item in leases),
+        *(("ConfigMap", item["metadata"]["name"]) for item in maps),
+    ]
     return [one for one in found if one != ("ConfigMap", "kube-root-ca.crt")]  # which every namespace has
 
 

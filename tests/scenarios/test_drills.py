@@ -5,61 +5,50 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from lxml import etree
 
-from tests.reporters.test_junit import HERE as REPORTER_TESTS
+from tests.scenarios.bare import junit_cases
 from tests.scenarios.drill import ROOT
 
 pytestmark = [pytest.mark.drill, pytest.mark.lab, pytest.mark.timeout(300)]
 
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"), key=lambda path: path.name)
+CONTROL = ROOT / "scenarios" / "control-no-fault.yaml"
 XID79 = ROOT / "scenarios" / "xid79-gpu-fell-off-bus.yaml"
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.stem)
 def test_every_shipped_scenario_passes_in_the_lab_and_leaves_nothing(bench, tmp_path, scenario):
-    before = bench.nodes()
+    before = bench.state()
     result = bench.drill(scenario, "--junit", str(tmp_path / "junit.xml"))
     assert result.code == 0, result.out + result.err
-    schema = etree.XMLSchema(etree.parse(REPORTER_TESTS / "junit-strict.xsd"))
-    schema.assertValid(etree.parse(tmp_path / "junit.xml"))
-    assert bench.nodes() == before
-    assert bench.call("recover").out == "no run has left anything to take back\n"
+    assert len(junit_cases(tmp_path / "junit.xml")) == 1
+    bench.nothing_is_left_of(before)
 
 
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        pytest.param("undo.jsonl", '"kind":"promise"', id="once the fault is promised"),
+        pytest.param("undo.jsonl", '"undo":"recover_fault"', id="once the fault is promised"),
         pytest.param("events.ndjson", '"fact": "schedulable", "value": "false"', id="once the node is cordoned"),
         pytest.param("events.ndjson", '"value": "draining"', id="while the node is drained"),
         pytest.param("events.ndjson", '"value": "remediating"', id="while the node is rebooted"),
     ],
 )
 def test_after_kill_9_a_new_run_is_refused_until_recover_has_taken_everything_back(bench, file, text):
-    before = bench.nodes()
-    drill = bench.begin(XID79)
-    run_id = drill.until(file, text).name
-    assert drill.end(signal.SIGKILL) == -signal.SIGKILL
-
-    refused = bench.drill(XID79)
-    assert (refused.code, f"type `scenario-runner recover {run_id}` first" in refused.out) == (4, True), refused
-
-    recovered = bench.call("recover", run_id, "--yes")
-    assert recovered.code == 0, recovered
-    assert _settled(bench, before) == before
-    assert bench.call("recover").out == "no run has left anything to take back\n"
+    bench.kill_and_recover(XID79, file, text)
 
 
-def test_ctrl_c_in_the_middle_takes_everything_back_and_exits_130(bench):
-    before = bench.nodes()
-    drill = bench.begin(XID79)
+def test_ctrl_c_in_the_middle_takes_everything_back_and_exits_130(bench, tmp_path):
+    before = bench.state()
+    drill = bench.begin(XID79, "--junit", str(tmp_path / "junit.xml"), str(CONTROL))
     folder = drill.until("events.ndjson", '"value": "quarantined"')
     assert drill.end(signal.SIGINT) == 130
     assert "interrupted" in (folder / "summary.md").read_text()
     assert "interrupted" in (folder / "report.html").read_text()
-    assert _settled(bench, before) == before
-    assert bench.call("recover").out == "no run has left anything to take back\n"
+    bench.nothing_is_left_of(before)
+    interrupted, skipped = junit_cases(tmp_path / "junit.xml").values()
+    assert ("error", "interrupted by SIGINT") in [case[1:][0] for case in interrupted if case[1:]]
+    assert skipped == [("00 begin", ("skipped", "not run: the run was interrupted"))]
 
 
 class Broken(BaseHTTPRequestHandler):
@@ -95,13 +84,3 @@ steps:
     assert result.code == 1, result
     assert "0 of 50 requests of traffic (0.0 %) succeeded, asked for at least 0.9" in result.out
     assert f"evidence: {bench.reports}" in result.out
-
-
-def _settled(bench, before):
-    """The nodes once the platform has ended what it had begun, or as they are after a long wait."""
-    for _ in range(200):
-        now = bench.nodes()
-        if now == before:
-            break
-        threading.Event().wait(0.2)
-    return now
