@@ -22,13 +22,15 @@ class Findings:
         self._scenario = scenario
         self._found: dict[Finding, None] = {}
 
-    def error(self, loc: Loc, text: str) -> None:
-        """It could never work, or be green by accident."""
-        self._note(loc, text, is_error=True)
+    def error(self, loc: Loc, text: str, about: str = "") -> None:
+        """It could never work, or be green by accident; `about` is a name that may be there and only not be read."""
+        if about not in self._scenario.unread:
+            self._note(loc, text, is_error=True)
 
     def warn(self, loc: Loc, text: str) -> None:
-        """It is odd, and may be meant all the same."""
-        self._note(loc, text, is_error=False)
+        """It is odd, and may be meant all the same; of a torn file nobody knows."""
+        if not self._scenario.torn:
+            self._note(loc, text, is_error=False)
 
     def _note(self, loc: Loc, text: str, *, is_error: bool) -> None:
         reached, mark = locate(self._scenario.root, loc)  # a bare value has no key of its own

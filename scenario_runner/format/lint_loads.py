@@ -62,7 +62,7 @@ class _Walk:
         self._timeout(entry, step)
         self._window(entry, step, at)
         peers: Mapping[str, Step] = {name: known.step for name, known in self._steps.items() if known.step}
-        for text in step.check(peers):
+        for text in step.check(peers) if not self._scenario.torn else ():
             self._findings.error(at, text)
         self._remember(entry, step, phase)
 
@@ -73,7 +73,7 @@ class _Walk:
         for at, rule in enumerate(self._scenario.header.abort_when):
             if rule.load not in self._loads:
                 text = f"there is no load {rule.load}{did_you_mean(rule.load, self._loads)}"
-                self._findings.error(("abort_when", at, "load"), text)
+                self._findings.error(("abort_when", at, "load"), text, about=rule.load)
 
     # References
 
@@ -84,7 +84,7 @@ class _Walk:
             named = self._steps.get(one.value)
             if named is None:
                 known = [name for name, step in self._steps.items() if step.kind in one.meaning.kinds]
-                self._findings.error(loc, self._missing("step", one.value, known))
+                self._findings.error(loc, self._missing("step", one.value, known), about=one.value)
             elif named.kind not in one.meaning.kinds:
                 kinds = " or ".join(one.meaning.kinds)
                 self._findings.error(loc, f"{one.value} is a {named.kind}, and this needs an earlier {kinds}")
@@ -98,7 +98,7 @@ class _Walk:
     def _load(self, entry: StepEntry, one: Reference, loc: Loc) -> None:
         load = self._loads.get(one.value)
         if load is None:
-            self._findings.error(loc, self._missing("load", one.value, list(self._loads)))
+            self._findings.error(loc, self._missing("load", one.value, list(self._loads)), about=one.value)
         elif entry.kind == "join":
             self._join(entry, load, one.value, loc)
         elif entry.step is not None and entry.step.role is Role.WAIT and load.ended_in is not None:
@@ -137,7 +137,8 @@ class _Walk:
         if during is not None:
             if during not in (*RESERVED, *self._faults):
                 known = [*RESERVED, *(name for name in self._faults if "." not in name)]
-                self._findings.error((*at, "during"), f"there is no window {during}{did_you_mean(str(during), known)}")
+                unknown = f"there is no window {during}{did_you_mean(str(during), known)}"
+                self._findings.error((*at, "during"), unknown, about=str(during))
             elif load is not None and (text := self._empty_window(str(during), load, str(getattr(step, "load", "")))):
                 self._findings.error((*at, "during"), text)
         if load is not None and load.entry.step is not None and step.role is Role.ASSERTION:
@@ -149,6 +150,8 @@ class _Walk:
                 )
 
     def _empty_window(self, during: str, load: _Load, name: str) -> str | None:
+        if self._scenario.torn:
+            return None
         if not self._faults:
             return f"no fault was injected before this step, so there is no window {during}"
         if during == "baseline":

@@ -50,7 +50,7 @@ class _Targets:
         target = self._scenario.targets.get(name)
         if target is None:
             hint = did_you_mean(name, self._scenario.targets) or ": the scenario declares none"
-            self._findings.error(loc, f"there is no target {name}{hint}")
+            self._findings.error(loc, f"there is no target {name}{hint}", about=name)
             return
         self._used.add(name)
         if target.kind not in kinds:

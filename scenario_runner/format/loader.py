@@ -2,25 +2,26 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from scenario_runner.core.bounds import shown
 from scenario_runner.core.outcome import Phase
 from scenario_runner.errors import InvalidScenario, Problem
 from scenario_runner.format.entries import NOT_YET, Kinds, StepEntry, read_entries
+from scenario_runner.format.lint import lint
 from scenario_runner.format.scenario import PHASES, Header, Scenario
 from scenario_runner.format.sentences import Reader, did_you_mean
 from scenario_runner.format.targets import Declared, read_target
 from scenario_runner.format.variables import VariableSources, substitute
-from scenario_runner.format.yaml_core import MOST_BYTES, Entries, parse_yaml, plain
+from scenario_runner.format.yaml_core import MOST_BYTES, Entries, Items, Tree, parse_yaml, plain
 
 _OWN = ("vars", "targets", *PHASES)
 _TARGET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def load(path: Path, sources: VariableSources, kinds: Kinds) -> Scenario:
-    """Raise InvalidScenario with all problems of the file; whether it makes sense is asked by `lint`."""
+    """Raise InvalidScenario with all problems of the file; whether one without any makes sense is asked by `lint`."""
     content = _content(path)
     root = parse_yaml(content, str(path))
     reader = Reader(str(path))
@@ -33,10 +34,41 @@ def load(path: Path, sources: VariableSources, kinds: Kinds) -> Scenario:
     header = _header(root, reader)
     targets = _targets(root, reader)
     steps = _steps(root, kinds, reader)
-    if reader.problems or header is None:
-        raise InvalidScenario(_first_of_each_place(reader.problems))
     digest = hashlib.sha256(content).hexdigest()
+    if reader.problems or header is None:
+        known = header or Header.model_construct(version=1, name="")
+        torn = Scenario(
+            path, digest, known, variables, targets, steps, root, torn=True, unread=_unread(root, targets, steps)
+        )
+        senseless = [finding.problem for finding in lint(torn) if finding.is_error]
+        raise InvalidScenario(_first_of_each_place([*reader.problems, *senseless]))
     return Scenario(path, digest, header, variables, targets, steps, root)
+
+
+def _unread(
+    root: Entries, targets: Mapping[str, Declared], steps: Mapping[Phase, tuple[StepEntry, ...]]
+) -> frozenset[str]:
+    """Names of targets and ids of steps that stand in the file and could not be read."""
+    block = root.find("targets")
+    declared = {entry.key for entry in block.value.entries} if block and isinstance(block.value, Entries) else set()
+    read = {name for entries in steps.values() for name in _ids_read(entries)}
+    return frozenset(declared - targets.keys() | _ids_written(root) - read)
+
+
+def _ids_read(entries: tuple[StepEntry, ...]) -> Iterator[str | None]:
+    for entry in entries:
+        yield entry.common.id
+        yield from _ids_read(entry.inner)
+
+
+def _ids_written(tree: Tree) -> set[str]:
+    """The value of every key `id`, wherever it stands."""
+    if isinstance(tree, Items):
+        return {name for item in tree.items for name in _ids_written(item)}
+    if not isinstance(tree, Entries):
+        return set()
+    own = {str(plain(entry.value)) for entry in tree.entries if entry.key == "id"}
+    return own | {name for entry in tree.entries for name in _ids_written(entry.value)}
 
 
 def _content(path: Path) -> bytes:

@@ -106,7 +106,12 @@ PHASES: Mapping[str, Phase] = {
 
 @dataclass(frozen=True)
 class Scenario:
-    """One scenario file. `steps` are the entries of each phase, groups not expanded; `root` knows every line."""
+    """
+    One scenario file. `steps` are the entries of each phase, groups not expanded; `root` knows every line.
+
+    Of a file that holds what could not be read only this much is there (`torn`), and `unread` are the names in it of
+    targets and steps that are not.
+    """
 
     file: Path
     digest: str  # sha256 of the file
@@ -115,6 +120,8 @@ class Scenario:
     targets: Mapping[str, Declared]
     steps: Mapping[Phase, tuple[StepEntry, ...]]
     root: Entries
+    torn: bool = False
+    unread: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

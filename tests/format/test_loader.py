@@ -104,7 +104,10 @@ STEP_PROBLEMS = [
     ("inject_xid: v", ["4:15: steps[0].inject_xid: inject_xid has no short form: write inject_xid: {target: ...}"]),
     (
         "inject_xid: {target: v, xid: 79}\n  retry: {attempts: 2, every: 1s}",
-        ["5:3: steps[0].retry: inject_xid changes something: only reads and requests can be tried again"],
+        [
+            "4:24: steps[0].inject_xid.target: there is no target v: the scenario declares none",
+            "5:3: steps[0].retry: inject_xid changes something: only reads and requests can be tried again",
+        ],
     ),
     (
         "assert_success: {load: x, ratio: 0.7}",
@@ -191,15 +194,19 @@ FILE_PROBLEMS = [
     ),
     (
         "always:\n- inject_xid: {target: v, xid: 1}\nsteps: [pause: 5s]\n",
-        ["4:3: always[0].inject_xid: changes something, so it can not stand in always: only reads and requests can"],
+        [
+            "4:3: always[0].inject_xid: changes something, so it can not stand in always: only reads and requests can",
+            "4:24: always[0].inject_xid.target: there is no target v: the scenario declares none",
+        ],
     ),
     (
         "after:\n- group: {steps: [pause: 5s]}\nsteps: [pause: 5s]\n",
         ["4:3: after[0].group: a group can not stand in after"],
     ),
     (
-        "health:\n- send_requests: {target: x}\n  background: true\nsteps: [pause: 5s]\n",
-        ["5:3: health[0].background: nothing runs in the background in health"],
+        "targets: {x: {service: x}}\nhealth:\n- send_requests: {target: x}\n  background: true\n  id: x\n"
+        "steps: [pause: 5s]\n",
+        ["6:3: health[0].background: nothing runs in the background in health"],
     ),
 ]
 
@@ -220,6 +227,32 @@ def test_all_problems_are_told_at_once(tmp_path):
         "bad.yaml:4:3: steps[0]: unknown kind 'pauze': did you mean pause?\n"
         "bad.yaml:5:10: steps[1].pause: a duration needs a unit: write 5s"
     )
+
+
+def test_what_makes_no_sense_is_told_together_with_what_can_not_be_read(tmp_path):
+    text = """\
+targets:
+  broken: {gpu_off: worker}
+  front: {service: front}
+steps:
+- send_requests: {target: fornt, rate: 5/s}
+  id: traffic
+- pauze: 5s
+- inject_xid: {target: broken, xid: 79}
+  id: traffic
+- join: trafic
+- assert_success: {load: lost, ratio: at least 0.7}
+- pause: 5
+  id: lost
+"""
+    assert problems(tmp_path, text) == [
+        "4:12: targets.broken.gpu_off: 'gpu_off' is no way to name a target: did you mean gpu_of?",
+        "7:27: steps[0].send_requests.target: there is no target fornt: did you mean front?",
+        "9:3: steps[1]: unknown kind 'pauze': did you mean pause?",
+        "11:7: steps[2].id: the id traffic is used before, in line 7",
+        "12:9: steps[3].join: there is no load trafic before this step: did you mean traffic?",
+        "14:10: steps[5].pause: a duration needs a unit: write 5s",
+    ]
 
 
 def test_a_file_that_is_no_mapping_is_refused(tmp_path):
