@@ -179,7 +179,7 @@ def test_an_engine_that_crashes_for_want_of_memory_fails_the_drill_in_which_it_m
 
 def test_a_gpu_that_is_slower_than_its_limit_fails_the_drill_and_nothing_else_does(bench):
     with engines(bench, "TOKEN_SECONDS=0.02"):  # then several requests are on their way, and each engine has some
-        result = bench.drill(SCENARIOS / "cuda-slow-gpu.yaml", "--var", "delay=200ms")
+        result = bench.drill(SCENARIOS / "cuda-slow-gpu.yaml", "--var", "delay=400ms", "--var", "calm=5s")
     assert result.code == 1, result.out + result.err
     assert failed_steps(bench.newest()) == {"10": "latency of traffic: p95 at most 5 x calm during fault"}
 
