@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.cuda_lib.conftest import CUDA_LIB
+from tests.cuda_lib.conftest import CUDA_LIB, make
 from tests.cuda_lib.node import rule
 
 EVERYTHING_FAILS = "init=0 retain=0 alloc=719 copy=719 launch=719 stream_sync=719 sync=719"
@@ -73,6 +73,36 @@ def test_client_of_a_driver_that_hands_out_addresses_that_it_does_not_export(nod
     assert node.run(*clients[row], STUB_CUDA_ALIAS="1") == EVERYTHING_FAILS
     node.arm(rule("init", code=802))
     assert node.run(*clients[row], STUB_CUDA_ALIAS="1").startswith("init=802 ")
+
+
+def test_a_driver_whose_functions_are_asked_for_by_version(node, clients):
+    versioned = ("BUILD=build/versioned", "STUB_LINK=-shared -Wl,-Bsymbolic -pthread -Wl,--default-symver")
+    make("stub", *versioned)
+    environment = {"LD_LIBRARY_PATH": str(CUDA_LIB / "build" / "versioned" / "stub")}
+    program, _ = clients["dlopen + dlsym"]
+    node.arm(rule("alloc copy launch sync"))
+    assert node.run(program, "dlvsym", **environment) == EVERYTHING_FAILS
+    node.arm()
+    assert node.run(program, "dlvsym", **environment) == NOTHING_FAILS
+
+
+@pytest.mark.parametrize("how", ["cuda-11-get-address", "cuda-11-get-address-through-itself"])
+@pytest.mark.parametrize("alias", [None, "1"], ids=["exported addresses", "other addresses"])
+def test_clients_of_cuda_11(node, clients, how, alias):
+    program, _ = clients["dlopen + dlsym"]
+    node.arm(rule("alloc copy launch sync"))
+    assert node.run(program, how, STUB_CUDA_ALIAS=alias) == EVERYTHING_FAILS
+    node.arm()
+    assert node.run(program, how, STUB_CUDA_ALIAS=alias) == NOTHING_FAILS
+
+
+@pytest.mark.parametrize("name", ["libcupti.so.13", "libnvperf_host.so", "libcudadebugger.so.1"])
+@pytest.mark.parametrize("how", ["dlsym", "get-address"])
+def test_what_measures_or_debugs_the_driver_gets_it_as_it_is(node, clients, compiled, name, how):
+    program, *_ = clients["RTLD_DEEPBIND plugin, dlsym"]
+    tool = compiled(name, "plugin.c", flags=("-shared", "-fPIC", "-ldl"))
+    node.arm(rule("alloc copy launch sync"))
+    assert node.run(program, tool, how) == NOTHING_FAILS
 
 
 def test_the_readme_lists_the_same_clients():
