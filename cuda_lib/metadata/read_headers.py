@@ -111,6 +111,12 @@ def nvml_row(name: str) -> list[object]:
     return [name, kind_of(name), handle, NOWHERE, NOWHERE, NOWHERE]
 
 
+def nvml_names(bindings: Path) -> set[str]:
+    """Of every function that the Python bindings know, and of those that only C programs use."""
+    found = re.findall(r'_nvmlGetFunctionPointer\("(nvml\w+)"\)', bindings.read_text(encoding="utf-8"))
+    return set(found) | OLDER_NVML
+
+
 def version_rows(include: Path, names: Iterable[str]) -> set[tuple[str, int, int, str]]:
     """(name to ask for, since which CUDA version, per-thread or not, function that is answered)."""
     known = set(names)
@@ -145,9 +151,8 @@ def main() -> None:
     driver: dict[str, str] = {}
     for include in given.includes:
         driver |= prototypes(include)
-    nvml = set(re.findall(r'_nvmlGetFunctionPointer\("(nvml\w+)"\)', given.nvml.read_text(encoding="utf-8")))
-    nvml |= OLDER_NVML
-    rows = [driver_row(name, driver[name]) for name in sorted(driver)] + [nvml_row(name) for name in sorted(nvml)]
+    rows = [driver_row(name, driver[name]) for name in sorted(driver)]
+    rows += [nvml_row(name) for name in sorted(nvml_names(given.nvml))]
     write("functions.csv", ["name", "class", "device", "context", "stream", "bytes"], rows)
     versions = set().union(*(version_rows(include, driver) for include in given.includes))
     write("versions.csv", ["asked", "since", "per_thread", "function"], sorted(versions))

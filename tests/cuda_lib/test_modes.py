@@ -85,7 +85,7 @@ def test_a_delay_ends_when_it_is_disarmed_and_the_call_goes_on(node):
 
 
 def test_a_delay_ends_when_it_expires_and_the_call_goes_on(node, virtual_time):
-    node.arm(rule("sync", Mode.DELAY, code=999, delay_ns=500 * 10**9, expires_at_ns=later(800)))
+    node.arm(rule("sync", Mode.DELAY, code=999, delay_ns=500 * 10**9, expires_at_ns=later(750)))
     late, soon, never = node.do(
         "init dev:0 time:sync time:sync time:sync", LD_PRELOAD=f"{node.built.library}:{virtual_time}"
     ).split()[2:]

@@ -8,7 +8,7 @@ import pytest
 
 from fault_agent import cuda_hits
 from fault_agent.cuda_control import GpuOrdinal, Mode
-from tests.cuda_lib.node import UUIDS, rule
+from tests.cuda_lib.node import UUIDS, later, rule
 
 
 def test_four_threads_half_of_them_on_the_gpu_fail_in_exactly_half_of_their_calls(node):
@@ -62,6 +62,34 @@ def test_a_forked_child_does_not_tell_of_its_parents_hits(node):
     node.do("init dev:0 syncs:20 child child syncs:20", SCENARIO_RUNNER_CUDA_POLL_MS="10000")
     (record,) = node.records()
     assert counts(record) == [(40, 40)]
+
+
+def test_a_forked_child_that_starts_cuda_is_armed_and_disarmed_while_it_runs(node):
+    client = node.start("fork init dev:0 pause until:719 pause until:0")
+    assert client.until_paused() == "init=0 dev:0=0"
+    node.arm(rule("sync"))
+    client.go_on()
+    assert client.until_paused().startswith("until:719=719@")
+    node.arm()
+    client.go_on()
+    assert client.finish().startswith("until:0=0@")
+
+
+def test_a_forked_child_that_starts_cuda_again_has_a_watcher_of_its_own(node):
+    client = node.start("init dev:0 fork sync init pause until:719")
+    assert client.until_paused() == "init=0 dev:0=0 sync=0 init=0"
+    node.arm(rule("sync"))
+    client.go_on()
+    assert client.finish().startswith("until:719=719@")
+
+
+def test_rules_that_a_forked_child_inherits_expire(node, virtual_time):
+    node.arm(rule("sync", Mode.DELAY, delay_ns=500 * 10**9, expires_at_ns=later(750)))
+    steps = "init dev:0 fork time:sync time:sync time:sync"
+    answers = node.do(steps, LD_PRELOAD=f"{node.built.library}:{virtual_time}").split()[2:]
+    assert answers[0] == "time:sync=719@500000.000"
+    assert answers[1].startswith("time:sync=0@2")
+    assert answers[2] == "time:sync=0@0.000"
 
 
 def test_a_sticky_error_is_inherited_by_a_fork(node):

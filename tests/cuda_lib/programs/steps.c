@@ -168,6 +168,17 @@ static void call_in_child(const char *name, long times)
   waitpid(child, NULL, 0);
 }
 
+/* The child goes on with the next steps, the parent waits for its end. */
+static void go_on_in_child(void)
+{
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) return;
+  int status;
+  waitpid(child, &status, 0);
+  _exit(status ? 9 : 0);
+}
+
 /* Calls until the answer is `wanted`, for at most 20 seconds; when it came, as CLOCK_MONOTONIC. */
 static void wait_for(const char *name, int wanted)
 {
@@ -214,6 +225,10 @@ static void step(const char *text)
   }
   if (!strcmp(name, "pause")) {
     wait_for_line();
+    return;
+  }
+  if (!strcmp(name, "fork")) {
+    go_on_in_child();
     return;
   }
   printf("%s=", text);
