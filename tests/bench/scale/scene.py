@@ -153,7 +153,9 @@ def _permit(cluster: Cluster, folder: Path) -> None:
     agent = {"tokenSecret": f"{RELEASE}-token", "caSecret": f"{RELEASE}-tls"}
     no_jobs = {"xid79-gpu-fell-off-bus": None}  # helm adds what is given to what the chart comes with
     values = folder / "runner.json"
-    values.write_text(json.dumps({"namespaces": [stage.SERVICE], "outside": [account], "agent": agent, "drills": no_jobs}))
+    values.write_text(
+        json.dumps({"namespaces": [stage.SERVICE], "outside": [account], "agent": agent, "drills": no_jobs})
+    )
     cluster.helm("install", NAMESPACE, str(RUNNER_CHART), f"--namespace={NAMESPACE}", f"--values={values}")
     token = cluster.kubectl(f"--namespace={stage.SERVICE}", "create", "token", "pipeline", "--duration=3h").strip()
     content = yaml.safe_load(cluster.kubeconfig.read_text())
