@@ -11,15 +11,28 @@ FILE = Path(__file__).with_name("differences.yaml")
 
 @dataclass(frozen=True)
 class Difference:
-    """`check` fails on the lab; `refused` is what the lab says that it leaves out, where that is a decision."""
+    """`check` fails on the lab."""
 
     check: str
     reason: str
-    refused: str | None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """`call` (method, path, media type of a body) needs what the lab has not got, and is refused with that code."""
+
+    what: str
+    call: tuple[str, ...]
+    answer: int
+    reason: str
 
 
 def known_differences() -> Mapping[str, Difference]:
     """By the name of the check, its parameters in brackets."""
-    rows = yaml.safe_load(FILE.read_text()) or []
-    found = [Difference(row["check"], row["reason"], row.get("refused")) for row in rows]
-    return {one.check: one for one in found}
+    return {row["check"]: Difference(**row) for row in yaml.safe_load(FILE.read_text())["checks"]}
+
+
+def left_out() -> Mapping[str, LeftOut]:
+    """By name."""
+    rows = yaml.safe_load(FILE.read_text())["left_out"]
+    return {row["what"]: LeftOut(**{**row, "call": tuple(row["call"])}) for row in rows}

@@ -1,35 +1,21 @@
 """What an operator types during a drill, with the kubectl of the cluster's own version."""
 
 import json
-import subprocess
-from collections.abc import Callable
 
 import pytest
 
+from tests.contract.kubernetes.kubectl import Kubectl, kubectl_for
 from tests.contract.kubernetes.objects import budget, config_map, deployment, pod
 from tests.contract.kubernetes.puppet import Puppet
 from tests.contract.kubernetes.server import Json, Space, eventually
-from tests.e2e import binaries
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
-Kubectl = Callable[..., str]
 _REFUSED = "Cannot evict pod as it would violate the pod's disruption budget."
 
 
 @pytest.fixture
 def kubectl(space: Space, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
-    """Runs one command in the check's namespace; `code` is what it must exit with."""
-    cache = tmp_path_factory.mktemp("kubectl")
-
-    def run(*arguments: str, stdin: Json | None = None, code: int = 0) -> str:
-        options = [f"--kubeconfig={space.server.kubeconfig}", f"--namespace={space.namespace}", f"--cache-dir={cache}"]
-        command = [str(binaries.built()["kubectl"]), *options, *arguments]
-        text = json.dumps(stdin) if stdin else None
-        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout if code == 0 else done.stdout + done.stderr
-
-    return run
+    return kubectl_for(space, tmp_path_factory.mktemp("kubectl"))
 
 
 def manifest(obj: Json) -> Json:

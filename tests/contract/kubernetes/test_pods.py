@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scenario_runner.lab.lab import Lab
+from tests.contract.kubernetes.kubectl import kubectl_for
 from tests.contract.kubernetes.objects import config_map
 from tests.contract.kubernetes.server import Json, Server, Space, eventually
 from tests.contract.kubernetes.spaces import fresh_space
@@ -177,6 +178,16 @@ def test_a_log_can_be_cut(house: Space) -> None:
     when(house, "it has ended", phase="Succeeded")
     assert log(house, tailLines=1) == "line 3\n"
     assert log(house, limitBytes=6) == "line 1"
+
+
+@pytest.mark.e2e
+def test_kubectl_shows_the_log_of_a_pod(house: Space, tmp_path: Path) -> None:
+    run(house, "sh", "-c", "for n in 1 2 3; do echo line $n; sleep 0.5; done", restartPolicy="Never")
+    when(house, "it has begun", phase="Running")
+    kubectl = kubectl_for(house, tmp_path)
+    assert kubectl("logs", "--follow", "pod/p") == "line 1\nline 2\nline 3\n"
+    assert kubectl("logs", "p", "--container=main", "--tail=1") == "line 3\n"
+    assert "container nope is not valid for pod p" in kubectl("logs", "p", "--container=nope", code=1)
 
 
 def test_a_log_can_tell_the_times(house: Space) -> None:
