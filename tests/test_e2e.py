@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import cgroups, prerequisites
+from tests.e2e import cgroups, prerequisites, watchers
 from tests.e2e.binaries import Family, find_go, wheel_folder
 from tests.e2e.place import Trouble
 
@@ -152,3 +152,27 @@ def test_a_test_that_is_skipped_fails_the_run(tmp_path, body, code, words):
     assert done.returncode == code, done.stdout + done.stderr
     assert words in (done.stderr if code else done.stdout)
     assert ("Nothing may be skipped here: " in done.stderr) == bool(code)
+
+
+def test_the_limit_of_file_watchers_is_what_it_was_when_the_last_cluster_is_gone(tmp_path):
+    limit, clusters = tmp_path / "limit", tmp_path / "clusters"
+    limit.write_text("128\n")
+    for name in ("one", "two"):
+        (clusters / name).mkdir(parents=True)
+        watchers.allow(limit, clusters)
+        assert limit.read_text() == "1024"
+    (clusters / "one").rmdir()
+    watchers.restore(limit, clusters)
+    assert limit.read_text() == "1024"
+    (clusters / "two").rmdir()
+    watchers.restore(limit, clusters)
+    assert limit.read_text() == "128"
+    assert list(clusters.iterdir()) == []
+
+
+def test_a_limit_of_file_watchers_that_is_high_enough_stays(tmp_path):
+    limit = tmp_path / "limit"
+    limit.write_text("8192\n")
+    watchers.allow(limit, tmp_path)
+    watchers.restore(limit, tmp_path)
+    assert limit.read_text() == "8192\n"

@@ -1,6 +1,7 @@
 """A cluster comes and goes without a trace, whatever happens to whoever started it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +13,8 @@ import pytest
 from tests.e2e import ending, owner
 from tests.e2e.cgroups import Group
 from tests.e2e.cluster import Cluster
-from tests.e2e.place import Place, Trouble
-from tests.e2e.running import wait_for
+from tests.e2e.place import CLUSTERS, Place, Trouble
+from tests.e2e.running import run, wait_for
 
 _REPOSITORY = Path(__file__).parents[2]
 
@@ -31,16 +32,31 @@ def command(verb: str, place: Place) -> subprocess.Popen[str]:
     return subprocess.Popen(argv, cwd=_REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+def machine() -> set[str]:
+    """What a cluster might leave on this machine, as the machine itself tells it."""
+    found = {f"link {name}" for name in re.findall(r"^\d+: ([^:@]+)", run("ip", "link"), re.MULTILINE)}
+    found |= {f"route {line}" for line in run("ip", "route", "show", "table", "all").splitlines()}
+    found |= {f"network namespace {line.split()[0]}" for line in run("ip", "netns").splitlines()}
+    found |= {f"packet filter {line}" for line in run("nft", "list", "ruleset").splitlines()}
+    found |= {f"{path} {path.read_text()}" for path in Path("/proc/sys/fs/inotify").iterdir()}
+    found |= {f"mount {line.split()[1]}" for line in Path("/proc/self/mounts").read_text().splitlines()}
+    found |= {f"control group {path}" for path in Path("/sys/fs/cgroup").glob("*/*") if path.is_dir()}
+    return found | {f"folder {path}" for path in CLUSTERS.iterdir()}
+
+
 def test_a_second_cluster_runs_beside_the_first_and_leaves_nothing(cluster: Cluster, place: Place):
+    before = machine()
     up = command("up", place)
     said, _ = up.communicate()
     assert up.returncode == 0, said
     assert "3 nodes are ready" in said
     assert len(Cluster.attach(place.name).get("nodes")["items"]) == 3
     assert not ending.is_orphaned(place)
+    assert len(machine() - before) > 10
     down = command("down", place)
     assert down.communicate()[0] == f"nothing is left of cluster {place.name}\n"
     assert ending.leftovers(place) == []
+    assert machine() - before == set()
     assert len(cluster.get("nodes")["items"]) == 3
 
 

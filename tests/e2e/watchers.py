@@ -6,29 +6,27 @@ from pathlib import Path
 from tests.e2e.place import CLUSTERS, Trouble
 
 _LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
-_BEFORE = CLUSTERS / "max_user_instances"  # what the limit was before the first cluster
+_BEFORE = "max_user_instances"  # beside the clusters: what the limit was before the first cluster
 _NEEDED = 1024  # a cluster takes 80 of them, a usual limit is 128
 
 
-def allow() -> None:
+def allow(limit: Path = _LIMIT, clusters: Path = CLUSTERS) -> None:
     """Call with a cluster's folder in place. Raises Trouble."""
-    limit = int(_LIMIT.read_text())
-    if limit >= _NEEDED:
+    now = int(limit.read_text())
+    if now >= _NEEDED:
         return
-    if not _BEFORE.exists():
-        _BEFORE.write_text(str(limit))
+    if not (clusters / _BEFORE).exists():
+        (clusters / _BEFORE).write_text(str(now))
     try:
-        _LIMIT.write_text(str(_NEEDED))
+        limit.write_text(str(_NEEDED))
     except OSError as error:
-        raise Trouble(
-            f"{_LIMIT} is {limit} and can not be raised, and a cluster needs more: {error.strerror}."
-        ) from error
+        raise Trouble(f"{limit} is {now} and can not be raised, and a cluster needs more: {error.strerror}.") from error
 
 
-def restore() -> None:
+def restore(limit: Path = _LIMIT, clusters: Path = CLUSTERS) -> None:
     """When the last cluster is gone, the limit is again what it was."""
-    if any(one.is_dir() for one in CLUSTERS.glob("*")):
+    if any(one.is_dir() for one in clusters.glob("*")):
         return
     with suppress(FileNotFoundError):
-        _LIMIT.write_text(_BEFORE.read_text())
-        _BEFORE.unlink()
+        limit.write_text((clusters / _BEFORE).read_text())
+        (clusters / _BEFORE).unlink()
