@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fault_agent import cuda_control
 from tests.e2e.chart import Release
 from tests.e2e.cluster import Cluster
 from tests.e2e.place import Trouble
 from tests.e2e.running import wait_for
-from tests.e2e.stage import SERVICE
+from tests.e2e.stage import PLATFORM, SERVICE
 
 Json = dict[str, Any]
 
@@ -22,7 +23,10 @@ _ROOT = Path(__file__).parents[2]
 # The load has to start in time although the cluster that is broken has the same two processors.
 FIRST_IN_LINE = ("chrt", "--rr", "1")
 _RUNNER = (*FIRST_IN_LINE, sys.executable, "-m", "scenario_runner")
+OURS = "--selector=app.kubernetes.io/managed-by=scenario-runner"  # what runs make for themselves
 _ROLLOUTS = "deployment.kubernetes.io/revision"
+_KINDS = "deployments,daemonsets,pods,services,configmaps,poddisruptionbudgets,leases"
+_NAMESPACES = (SERVICE, PLATFORM, "scenario-runner", "default")
 _TRACES = "k8saas.nvidia.com/uncordon-"  # labels by which the platform says that it has uncordoned a node
 
 
@@ -113,7 +117,12 @@ class Stage:
 
     def environment(self, state: str = "state") -> dict[str, str]:
         own = {"SCENARIO_RUNNER_STATE": str(self.folder / state), "PYTHONPATH": str(_ROOT)}
-        return {**os.environ, **own, "KUBECONFIG": str(self.cluster.kubeconfig)}
+        return {**os.environ, **own, "KUBECONFIG": str(self.kubeconfig)}
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Of somebody outside who may do what the runner's chart grants, and nothing else."""
+        return self.folder / "kubeconfig"
 
     def report(self) -> Json:
         """Of the last run."""
@@ -122,16 +131,29 @@ class Stage:
         return found
 
     def snapshot(self) -> Json:
-        """What a drill must leave as it was, field by field: nodes, the workload, our own objects."""
+        """
+        What a drill must leave as it was, field by field.
+
+        Nodes; in the namespaces of the workload, of the platform, of runs and agents, and in `default`: workloads,
+        their pods, Services, budgets, Leases and the contents of ConfigMaps; and how many CUDA rules are armed.
+        """
         nodes = {one["metadata"]["name"]: _node(one) for one in self.cluster.get("nodes")["items"]}
-        kinds = "deployments,services,configmaps,poddisruptionbudgets"
-        objects = {
-            f"{one['kind']}/{one['metadata']['name']}": _object(one)
-            for one in self.cluster.get(kinds, f"--namespace={SERVICE}")["items"]
-        }
-        ours = self.cluster.get("configmaps,leases", "--namespace=scenario-runner")["items"]
-        names = sorted(f"{one['kind']}/{one['metadata']['name']}" for one in ours)
-        return {"nodes": nodes, "workload": objects, "ours": [name for name in names if "kube-root-ca" not in name]}
+        found = [one for one in self.cluster.get(_KINDS, "--all-namespaces")["items"] if _is_compared(one)]
+        objects = {_name(one): _object(one) for one in found if one["kind"] != "Pod"}
+        pods = sorted(json.dumps(_pod(one), sort_keys=True) for one in found if one["kind"] == "Pod" and _stays(one))
+        armed = {name: self._armed(name) for name in self.cluster.nodes}
+        return {"nodes": nodes, "objects": objects, "pods": pods, "armed": armed}
+
+    def faults(self) -> Json:
+        """Those in force, and the nodes that do not say."""
+        with self.agents.gateway() as gateway:
+            found: Json = gateway.get("/api/v1/faults", params={"active_only": "true"}).json()
+        return found
+
+    def _armed(self, node: str) -> int:
+        """How many rules the CUDA library reads there."""
+        control = cuda_control.read(self.cluster.machines[node].path("/run/scenario-runner/cuda/control"))
+        return len(control.rules) if control else 0
 
 
 def _node(raw: Json) -> Json:
@@ -140,6 +162,37 @@ def _node(raw: Json) -> Json:
     conditions = sorted(one["type"] for one in raw["status"]["conditions"] if one["status"] != "False")
     annotations = raw["metadata"].get("annotations")
     return {"labels": labels, "annotations": annotations, "spec": raw["spec"], "true": conditions}
+
+
+def _is_compared(raw: Json) -> bool:
+    """Not what the platform remembers: how far it has read which node's log."""
+    where, name = raw["metadata"]["namespace"], raw["metadata"]["name"]
+    is_memory = (where, raw["kind"]) == (PLATFORM, "ConfigMap")
+    return where in _NAMESPACES and name != "kube-root-ca.crt" and not is_memory
+
+
+def _name(raw: Json) -> str:
+    return f"{raw['metadata']['namespace']}: {raw['kind']} {raw['metadata']['name']}"
+
+
+def _stays(pod: Json) -> bool:
+    """Neither going nor done."""
+    return "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] not in ("Succeeded", "Failed")
+
+
+def _pod(raw: Json) -> Json:
+    """Without what names and places it: another one that is the same takes its place."""
+    containers = [
+        {"image": one["image"], "env": one.get("env"), "mounts": _named(one.get("volumeMounts", []))}
+        for one in raw["spec"]["containers"]
+    ]
+    labels = {name: text for name, text in raw["metadata"]["labels"].items() if name != "pod-template-hash"}
+    return {"labels": labels, "containers": containers, "volumes": _named(raw["spec"].get("volumes", []))}
+
+
+def _named(parts: list[Json]) -> list[str]:
+    """Without the one of the account's token, which is called differently in each pod."""
+    return sorted(one["name"] for one in parts if not one["name"].startswith("kube-api-access-"))
 
 
 def _object(raw: Json) -> Json:

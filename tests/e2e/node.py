@@ -95,6 +95,10 @@ class Node:
         """A command line that runs in everything that makes this machine, from its folder `/`."""
         return self.group.joined(["nsenter", "--target", str(self._entrance()), *_INSIDE, "--", *command])
 
+    def path(self, inside: str) -> Path:
+        """One of its own, as it is reached from here."""
+        return Path(f"/proc/{self._entrance()}/root{inside}")
+
     def import_image(self, archive: Path) -> None:
         """Let the node have an image; a thin one takes its missing layers from those that are there."""
         run(*self.inside([*self._ctr(), "images", "import", "--digests=false", archive]))

@@ -1,6 +1,7 @@
 """A short drill for bad days: a GPU reports an error under traffic, and then something else happens, too."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ TOLERATED = 94  # the platform reports it and leaves the node alone
 
 
 def drill(
-    stage: Stage, *steps: Json, xid: int = TOLERATED, rate: str = "10/s", success: str = "at least 0.5", **fields: Any
-) -> Path:
+    stage: Stage, *steps: Json, before: Sequence[Json] = (), xid: int = TOLERATED, rate: str = "10/s",
+    success: str = "at least 0.5", **fields: Any
+) -> Path:  # fmt: skip
     """The file of a scenario whose `steps` come between the fault, which was noticed, and the verdict on its time."""
     chat = {"model": "auto", "prompt": "hello", "max_tokens": 5}
     content = {
@@ -30,6 +32,7 @@ def drill(
             "frontend": {"service": "frontend", "port": 8000, "chat": chat},
         },
         "steps": [
+            *before,
             {"send_requests": {"target": "frontend", "rate": rate}, "id": "traffic", "background": True},
             {"inject_xid": {"target": "victim", "xid": xid}},
             {"wait_for_node": {"target": "victim", "reached": "noticed"}},

@@ -47,8 +47,9 @@ def prepare(stage: Stage) -> None:
 
 
 def carry_out(stage: Stage, command: str) -> str:
-    """What it said; raises Trouble if it failed."""
-    return run("bash", "-c", command, cwd=stage.folder, env=_environment(stage))
+    """As whoever may do everything; what it said. Raises Trouble if it failed."""
+    environment = {**_environment(stage), "KUBECONFIG": str(stage.cluster.kubeconfig)}
+    return run("bash", "-c", command, cwd=stage.folder, env=environment)
 
 
 def carry_out_and_agree(stage: Stage, command: str, **variables: str) -> subprocess.CompletedProcess[str]:

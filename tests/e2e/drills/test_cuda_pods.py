@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from scenario_runner.workloads.cuda import LIBRARY_FILE
+from tests.e2e import stage as scenery
 from tests.e2e.access import Outside
 from tests.e2e.cluster import Cluster
 from tests.e2e.drill import Stage
 from tests.e2e.drills import day
+from tests.e2e.drills.readme import NAMESPACE
 from tests.e2e.namespace import Json, Namespace
 from tests.e2e.stage import SERVICE
 
@@ -19,6 +22,58 @@ def test_the_workers_of_all_drills_are_not_root_and_can_write_nowhere(calm: Stag
     inside = (f"--namespace={SERVICE}", "exec", pod, "--", "python3", "-c")
     assert calm.cluster.kubectl(*inside, "import os; print(os.getuid())") == "65532\n"
     assert "Read-only file system" in calm.cluster.try_kubectl(*inside, "open('/tmp/here', 'w')").stderr
+
+
+# What an exec probe of an engine's pod might do: it uses the GPU, as far as it can.
+VISIT = """
+import ctypes
+cuda, device, context = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(), ctypes.c_void_p()
+cuda.cuInit(0)
+cuda.cuDeviceGet(ctypes.byref(device), 0)
+cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), device)
+cuda.cuCtxSetCurrent(context)
+print(cuda.cuMemAlloc_v2(ctypes.byref(ctypes.c_void_p()), ctypes.c_size_t(64)))
+"""
+OUT_OF_MEMORY = "2\n"
+
+
+@pytest.mark.kmsg
+def test_where_no_gpu_is_spare_new_pods_take_the_place_of_old_ones_and_visitors_do_not_count(
+    calm: Stage, namespace: Namespace
+):
+    """The engines preload another library already; somebody comes by exec, as probes do, and runs into the fault."""
+    in_place = {"patch_cuda": {"target": "worker", "in_place": True}}
+    pressed = {"arm_cuda": {"target": "victim", "profile": "oom"}, "id": "pressed"}
+    pause = {"pause": "6s"}
+    one_engine = {"assert_cuda_hits": {"of": "pressed", "processes": "exactly 1", "target": "worker"}}
+    file = day.drill(calm, pressed, pause, one_engine, before=[in_place], success="at least 0.4")
+    namespace.deploy("holder", 3, "import time; time.sleep(1000)", gpus=1)
+    with calm.running(file) as drill:
+        drill.wait_until('"value": "hit"', 120)
+        loaded = [_loaded(calm, pod) for pod in day.workers(calm)]
+        answers = [_visit(calm, pod) for pod in day.workers(calm)]
+        code, said = drill.ends()
+    assert code == 0, said
+    lines = said.splitlines()
+    assert f"  fault agents at {NAMESPACE}/fault-agent:8443 through the API server's proxy" in lines
+    assert lines[lines.index("  victims:") + 1].startswith("    XID 94 on GPU ")
+    assert "each in the place of an old one (maxSurge 0, maxUnavailable 1)" in said
+    assert loaded == [{scenery.ALREADY, LIBRARY_FILE}] * 3
+    assert sorted(answers) == ["0\n", "0\n", OUT_OF_MEMORY]
+    (hits,) = [one["hits"] for one in calm.report()["faults"] if one["cuda"]]
+    assert sorted(one["probe"] for one in hits) == [False, True]
+
+
+def _loaded(stage: Stage, pod: Json) -> set[str]:
+    """Which libraries the engine of this pod has in its memory, of those that are preloaded."""
+    inside = f"--namespace={SERVICE}", "exec", pod["metadata"]["name"], "--", "cat", "/proc/1/maps"
+    files = {line.rpartition("/")[2] for line in stage.cluster.kubectl(*inside).splitlines()}
+    return files & {scenery.ALREADY, LIBRARY_FILE}
+
+
+def _visit(stage: Stage, pod: Json) -> str:
+    inside = f"--namespace={SERVICE}", "exec", pod["metadata"]["name"], "--", "python3", "-c", VISIT
+    return stage.cluster.kubectl(*inside)
 
 
 @pytest.fixture

@@ -1,31 +1,24 @@
 """Drills with exactly the permissions of the runner's chart: as jobs in the cluster, and from outside."""
 
-import json
 import os
 import re
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.deploy.charts import RUNNER_CHART
 from tests.e2e.access import Outside
 from tests.e2e.cluster import Cluster
 from tests.e2e.drill import Stage
 from tests.e2e.drills import day
 from tests.e2e.drills.readme import NAMESPACE
-from tests.e2e.image import RUNNER_IMAGE
 from tests.e2e.running import wait_for
-from tests.e2e.stage import SERVICE
 
 pytestmark = pytest.mark.kmsg
 
 Json = Any
-RUNNER = "scenario-runner"  # the release
-_DRILLS = {"short": "8s", "long": "10m"}  # how long the fault is looked at
 
 
 @dataclass(frozen=True)
@@ -66,41 +59,15 @@ class Installed:
         return found
 
 
-@pytest.fixture(scope="module")
-def installed(stage: Stage) -> Iterator[Installed]:
-    in_service = f"--namespace={SERVICE}"
-    stage.cluster.kubectl(in_service, "create", "serviceaccount", "pipeline")
-    stage.cluster.helm("install", RUNNER, str(RUNNER_CHART), f"--namespace={NAMESPACE}", f"--values={_values(stage)}")
-    yield Installed(stage)
-    stage.cluster.helm("uninstall", RUNNER, f"--namespace={NAMESPACE}", "--wait")
-    stage.cluster.kubectl(f"--namespace={NAMESPACE}", "delete", "jobs", "--all", "--timeout=60s")
-    stage.cluster.kubectl(in_service, "delete", "serviceaccount", "pipeline")
-
-
-def _values(stage: Stage) -> Path:
-    """Where the agents are, the chart knows by itself: they have the names of their own chart."""
-    repository, _, tag = RUNNER_IMAGE.rpartition(":")
-    # A pod can not push itself before all others, as we do outside: its requests have more time to begin.
-    files = {name: day.drill(stage, {"pause": pause}, rate="4/s").read_text() for name, pause in _DRILLS.items()}
-    values = {
-        "namespaces": [SERVICE],
-        "outside": [{"kind": "ServiceAccount", "name": "pipeline", "namespace": SERVICE}],
-        "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
-        "files": {f"{name}.yaml": text for name, text in files.items()},
-        "drills": {name: {"scenario": f"/files/{name}.yaml"} for name in files},
-        "job": {"awayFrom": {"mode": "preferred"}, "resources": {"requests": {"cpu": "10m"}}},
-    }
-    file = stage.folder / "runner.json"
-    file.write_text(json.dumps(values))
-    return file
+@pytest.fixture
+def installed(stage: Stage) -> Installed:
+    return Installed(stage)
 
 
 @pytest.fixture
-def pipeline(installed: Installed, tmp_path: Path) -> tuple[Outside, Path]:
-    """Somebody outside of the cluster who may do what the chart grants, and nothing else."""
-    outside = Outside(installed.cluster, tmp_path)
-    token = installed.cluster.kubectl(f"--namespace={SERVICE}", "create", "token", "pipeline").strip()
-    return outside, outside.kubeconfig({"token": token})
+def outside(stage: Stage, tmp_path: Path) -> Outside:
+    """The same account on another machine, which has nothing but its kubeconfig."""
+    return Outside(stage.cluster, tmp_path)
 
 
 def test_a_drill_runs_as_a_job_in_the_cluster(calm: Stage, installed: Installed):
@@ -124,32 +91,17 @@ def test_a_drill_whose_job_is_deleted_takes_everything_back(calm: Stage, install
     assert installed.leaves_nothing()
 
 
-def test_a_drill_runs_from_outside_with_the_permissions_of_the_chart(
-    calm: Stage, pipeline: tuple[Outside, Path], installed: Installed
-):
-    outside, kubeconfig = pipeline
-    file, node = day.drill(calm, {"pause": "3s"}), day.victim(calm)
-    done = outside.call("run", "--yes", "--context", calm.cluster.context, str(file), kubeconfig=kubeconfig)
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
-    assert f"  fault agents at {NAMESPACE}/fault-agent:8443 through the API server's proxy" in lines
-    assert lines[lines.index("  victims:") + 1].startswith("    XID 94 on GPU ")
-    assert f"XID 94 on {node} is recovered" in done.stdout
-    assert installed.leaves_nothing()
-
-
 def test_a_killed_pod_of_the_runner_keeps_its_target_until_everything_was_taken_back_from_outside(
-    calm: Stage, pipeline: tuple[Outside, Path], installed: Installed
+    calm: Stage, outside: Outside, installed: Installed
 ):
     """The pod and the machine outside have nothing in common but the cluster."""
-    outside, kubeconfig = pipeline
     file, node = day.drill(calm, {"pause": "3s"}), day.victim(calm)
     where = ("--context", calm.cluster.context, "--yes")
     installed.start("long", "three")
     installed.wait_until_active("three")
     (pod,) = installed.pods("three")
 
-    refused = outside.call("run", *where, str(file), kubeconfig=kubeconfig)
+    refused = outside.call("run", *where, str(file), kubeconfig=calm.kubeconfig)
     said = refused.stdout.splitlines()[-1]
     belongs = re.fullmatch(rf"bad-day: node {node} belongs to run (\S+) on (\S+), which is still running", said)
     assert (refused.returncode, belongs is not None) == (3, True), refused.stdout + refused.stderr
@@ -158,9 +110,9 @@ def test_a_killed_pod_of_the_runner_keeps_its_target_until_everything_was_taken_
     _kill_runner(calm.cluster, pod["spec"]["nodeName"])
     wait_for("the pod has failed", 60, lambda: _is_over(installed, "three"), 0.5)
     assert not installed.leaves_nothing()
-    too_early = outside.call("recover", belongs[1], *where, kubeconfig=kubeconfig)
+    too_early = outside.call("recover", belongs[1], *where, kubeconfig=calm.kubeconfig)
     assert too_early.returncode == 4, too_early.stdout + too_early.stderr
-    done = outside.call("recover", "--all", "--takeover", *where, kubeconfig=kubeconfig)
+    done = outside.call("recover", "--all", "--takeover", *where, kubeconfig=calm.kubeconfig)
     assert done.returncode == 0, done.stdout + done.stderr
     # Nobody renews the fault any more: on a slow machine it has expired by itself by now.
     kept = rf"{belongs[1]}: XID 94 on {node}: kept: XID 94 on {node} is (recovered|expired)"
