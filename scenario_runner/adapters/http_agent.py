@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from scenario_runner.adapters.agent_records import cuda_hits, fault_list, fault_record, gpu_seats, renewed
 from scenario_runner.adapters.http_library import httpx
+from scenario_runner.adapters.system_words import without_number
 from scenario_runner.core.cuda import CudaHits
 from scenario_runner.core.faults import FaultList, FaultRecord, GpuSeat
 from scenario_runner.core.ports import Arming, Injection
@@ -141,12 +142,12 @@ class HttpAgent:
             raise self._unreachable(what, error) from error
 
     def _unreachable(self, what: str, error: Exception) -> TargetUnreachable:
-        gateway = f"the fault agents' gateway at {self._url}"
+        gateway, why = f"the fault agents' gateway at {self._url}", without_number(str(error))
         if isinstance(error, _NEVER_SENT):
-            return TargetUnreachable(f"cannot {what}: {gateway} is not reachable ({error}); is it running?")
+            return TargetUnreachable(f"cannot {what}: {gateway} is not reachable ({why}); is it running?")
         if isinstance(error, httpx.TimeoutException):
             return TargetUnreachable(f"cannot {what}: {gateway} did not answer within {self._timeout:g}s", sent=True)
-        return TargetUnreachable(f"cannot {what}: the connection to {gateway} broke off ({error})", sent=True)
+        return TargetUnreachable(f"cannot {what}: the connection to {gateway} broke off ({why})", sent=True)
 
     def _refusal(self, what: str, response: httpx.Response) -> TargetRefused | TargetUnreachable:
         if response.status_code == httpx.codes.UNAUTHORIZED:

@@ -137,7 +137,9 @@ def _read(file: Path) -> Mapping[str, Json]:
 
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as exc:
+    except OSError as exc:
+        raise Refused(f"kubeconfig {file} cannot be used: {exc.strerror}") from exc
+    except (ValueError, yaml.YAMLError) as exc:
         raise Refused(f"kubeconfig {file} cannot be used: {exc}") from exc
     if not _looks_right(content):
         raise Refused(f"kubeconfig {file} cannot be used: it does not list contexts, clusters and users")

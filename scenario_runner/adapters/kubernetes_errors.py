@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from scenario_runner.adapters.kubernetes_access import Access
+from scenario_runner.adapters.system_words import without_number
 from scenario_runner.errors import TargetRefused, TargetUnreachable
 
 _EXPIRED, _NOT_YET, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 62, 64  # verify codes of OpenSSL
@@ -84,9 +85,9 @@ def _inner(error: BaseException) -> BaseException:
 
 
 def last_words(error: BaseException) -> str:
-    """What the innermost of nested client errors says in the end: "[Errno 111] Connection refused"."""
+    """What the innermost of nested client errors says in the end: "Connection refused"."""
     error = _inner(error)
-    return str(error).rpartition(": ")[2] or type(error).__name__
+    return without_number(str(error).rpartition(": ")[2]) or type(error).__name__
 
 
 def refusal(

@@ -45,13 +45,17 @@ class LintResult:
 
     def text(self) -> str:
         lines = [*map(str, self.errors), *(f"{problem} (warning)" for problem in self.warnings)]
-        count = f"{self.files} file{'' if self.files == 1 else 's'}"
-        end = f"{count}: {len(self.errors)} errors, {len(self.warnings)} warnings"
+        end = f"{_count(self.files, 'file')}: {_count(len(self.errors), 'error')}, "
+        end += _count(len(self.warnings), "warning")
         return "\n".join([*lines, end])
 
     def json_lines(self) -> str:
         rows = [("error", one) for one in self.errors] + [("warning", one) for one in self.warnings]
         return "\n".join(json.dumps({"severity": severity, **asdict(one)}) for severity, one in rows)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def lint(paths: Iterable[Path], sources: Sources) -> LintResult:

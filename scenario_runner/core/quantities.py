@@ -218,6 +218,8 @@ class Limit(Written):
 
 
 def _latency(text: str) -> Decimal:
+    if re.fullmatch(rf"{_NUMBER}\s*[x\u00d7]", text):
+        raise ValueError(f"'{text}' does not say of what: write {text} calm (calm being the id of another load)")
     if is_number(text):
         raise ValueError(f"a latency needs a unit: write {text}s or {text} x calm (calm being the id of another load)")
     return _duration(text)

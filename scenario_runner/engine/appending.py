@@ -68,7 +68,7 @@ class AppendFile:
             self._disk.truncate(self._fd, self._length)
             self._disk.sync(self._fd)
         except OSError as exc:
-            self.spoiled = f"a torn line could not be removed: {exc}"
+            self.spoiled = f"a torn line could not be removed: {exc.strerror or exc}"
 
 
 def sync_folder(folder: Path) -> None:

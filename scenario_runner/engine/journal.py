@@ -63,7 +63,9 @@ class Journal:
             try:
                 self._file.append(encode(self.run, seq, "promise", promise_body(made)))
             except OSError as exc:
-                raise StepBroken(f"nothing was changed: the undo journal cannot take the promise: {exc}") from exc
+                raise StepBroken(
+                    f"nothing was changed: the undo journal cannot take the promise: {exc.strerror or exc}"
+                ) from exc
             self._promises[seq] = made
             return made
 
@@ -74,7 +76,7 @@ class Journal:
             try:
                 self._file.append(encode(self.run, seq, kind, {"detail": detail} if detail else {}))
             except OSError as exc:
-                self._notes.append(f"the undo journal does not say that promise {seq} is {kind}: {exc}")
+                self._notes.append(f"the undo journal does not say that promise {seq} is {kind}: {exc.strerror or exc}")
 
     def close(self) -> None:
         """Let go of the journal; its open promises stay for `recover`."""

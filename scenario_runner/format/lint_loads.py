@@ -127,7 +127,8 @@ class _Walk:
             self._findings.error((*entry.loc, entry.kind), text)
         elif timeout is not None and timeout < least:
             given, takes = format_seconds(timeout), format_seconds(least)
-            text = f"a timeout of {given} is shorter than the {takes} that this step takes"
+            last = ", the time for its last request included" if step.role is Role.LOAD else ""
+            text = f"a timeout of {given} is shorter than the {takes} that this step takes{last}"
             self._findings.error((*entry.loc, "timeout"), text)
 
     # Windows

@@ -71,7 +71,7 @@ class Header(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    version: Literal[1] = Field(description="Version of this file format.")
+    version: Literal[1] = Field(description="Write `version: 1`: the version of this file format.")
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Unique name of lower-case letters, digits and hyphens."
     )

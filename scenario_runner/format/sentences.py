@@ -178,6 +178,13 @@ def _expected(error: Any) -> str | None:
     return _EXPECTED.get(kind)
 
 
+# What the patterns of the format ask for.
+_PATTERNS = {
+    r"^[a-z0-9][a-z0-9-]{0,62}$": "write lower-case letters, digits and hyphens, at most 63, like lost-gpu",
+    r"^[a-z0-9][a-z0-9._-]*$": "write lower-case letters, digits, dots, hyphens and underscores, like gpu or team.a",
+    r"^[A-Za-z0-9][A-Za-z0-9_-]*$": "write letters, digits, hyphens and underscores, like calm or lost_1",
+}
+
 _LIMITS = {
     "greater_than_equal": ("ge", "at least"),
     "greater_than": ("gt", "more than"),
@@ -196,5 +203,5 @@ def _text(error: Any) -> str | None:
     if kind in {"string_too_short", "too_short"}:
         return "must not be empty"
     if kind == "string_pattern_mismatch":
-        return f"{shown(error['input'])} does not match {context['pattern']}"
+        return f"{shown(error['input'])} is not allowed: {_PATTERNS.get(context['pattern'], context['pattern'])}"
     return None if kind in _EXPECTED or kind == "literal_error" else str(error["msg"])

@@ -169,13 +169,17 @@ class _Writer:
         return _NAMES.sub(lambda found: str(_as_yaml(self._values[found[1]])), text)
 
     def _expressed(self, text: str, mark: Mark, loc: Loc) -> Simple:
-        from jinja2 import TemplateError
+        from jinja2 import TemplateError, TemplateSyntaxError
 
         if "{%" in text or "{#" in text:
             self._reader.refuse(mark, loc, "only {{ variable }} may stand in a value, not {% %} or {# #}")
             return text
         try:
             return self._evaluated(text, mark, loc)
+        except TemplateSyntaxError:
+            hint = "what stands between {{ and }} is no variable, nor anything that is made of variables"
+            self._reader.refuse(mark, loc, f"{shown(text)} can not be written out: {hint}")
+            return text
         except TemplateError as error:
             self._reader.refuse(mark, loc, f"{shown(text)} can not be written out: {error.message}")
             return text

@@ -41,8 +41,10 @@ class WaitForSentinel(Step):
 
     @model_validator(mode="after")
     def _asks_one_question(self) -> "WaitForSentinel":
-        if (mode_of(reached=self.reached, never=self.never) == "never") != (self.lasts is not None):
-            raise ValueError("never needs `for`, reached has none")
+        if mode_of(reached=self.reached, never=self.never) == "reached" and self.lasts is not None:
+            raise ValueError("`for` belongs to never; reached is waited for until the timeout of the step")
+        if self.never is not None and self.lasts is None:
+            raise ValueError("never needs `for`: how long it is watched")
         return self
 
     def run(self, ctx: Context) -> Finding:

@@ -147,7 +147,10 @@ JUDGE = "- assert_success: {load: traffic, ratio: at least 0.7}\n"
         ),
         pytest.param(
             FAULT + CALM + "  timeout: 10s\n" + JUDGE.replace("traffic", "calm"),
-            ["error 11:12: steps[1].timeout: a timeout of 10s is shorter than the 1m that this step takes"],
+            [
+                "error 11:12: steps[1].timeout: a timeout of 10s is shorter than the 1m that this step takes, the time "
+                "for its last request included"
+            ],
             id="a timeout shorter than the load",
         ),
         pytest.param(

@@ -223,7 +223,8 @@ def test_all_problems_are_told_at_once(tmp_path):
         load(file, NOTHING_GIVEN, KINDS)
     assert str(caught.value).replace(str(file), "bad.yaml") == (
         "bad.yaml:1:10: version: expected 1, found 2\n"
-        "bad.yaml:2:7: name: 'A b' does not match ^[a-z0-9][a-z0-9-]{0,62}$\n"
+        "bad.yaml:2:7: name: 'A b' is not allowed: write lower-case letters, digits and hyphens, at most 63, like "
+        "lost-gpu\n"
         "bad.yaml:4:3: steps[0]: unknown kind 'pauze': did you mean pause?\n"
         "bad.yaml:5:10: steps[1].pause: a duration needs a unit: write 5s"
     )
@@ -355,7 +356,8 @@ _ALLOWED = "only variables, comparisons and the filters float, int, lower, strin
         (
             "{a: 5s}",
             "{{ a",
-            "'{{ a' can not be written out: unexpected end of template, expected 'end of print statement'.",
+            "'{{ a' can not be written out: what stands between {{ and }} is no variable, nor anything that is made of "
+            "variables",
         ),
     ],
 )

@@ -171,6 +171,7 @@ def test_a_limit_of_a_baseline_needs_the_baseline():
         ("at least 0s", "'at least 0s' holds whatever happens: ask for more, or leave it out"),
         ("at most 0s", "'at most 0s' can never hold: ask for less"),
         ("between 1 x calm and 5 x peak", "'between 1 x calm and 5 x peak' compares with two loads: name one"),
+        ("at most 5 x", "'5 x' does not say of what: write 5 x calm (calm being the id of another load)"),
         ("between 10ms and 5 x calm", "'10ms' is no factor: write a number, as in between 1.2 and 5 x calm"),
         ("fast", "'fast' is no limit: write at most 500ms, between 100ms and 2s or at most 5 x calm"),
     ],

@@ -89,8 +89,11 @@ def test_a_state_that_must_not_come_fails_when_it_comes(world):
     ("fields", "sentence"),
     [
         ({}, "give exactly one of reached, never"),
-        ({"never": "quarantined"}, "never needs `for`, reached has none"),
-        ({"reached": "healed", "for": "3s"}, "never needs `for`, reached has none"),
+        ({"never": "quarantined"}, "never needs `for`: how long it is watched"),
+        (
+            {"reached": "healed", "for": "3s"},
+            "`for` belongs to never; reached is waited for until the timeout of the step",
+        ),
     ],
 )
 def test_one_question_is_asked(fields, sentence):
