@@ -43,6 +43,18 @@ def test_runtime(node, compiled, version, kind):
         assert node.run(*command) == f"runtime {version} count={code} malloc={code}"
 
 
+@pytest.mark.parametrize("alias", [None, "1"], ids=["exported addresses", "other addresses"])
+@pytest.mark.parametrize("kind", ["shared", "static"])
+@pytest.mark.parametrize("version", RUNTIMES)
+def test_no_function_escapes_that_a_runtime_looks_up(node, compiled, version, kind, alias):
+    spy = compiled("lookup_spy.so", "lookup_spy.c", flags=("-shared", "-fPIC", "-ldl", "-w"))
+    environment = {"LD_PRELOAD": f"{spy}:{node.built.library}", "STUB_CUDA_ALIAS": alias}
+    told = node.run(*runtime(version, kind, compiled), **environment).rpartition(" malloc=")[2].split(" ", 1)[1]
+    escaped, _, rest = told.partition(" of ")
+    assert escaped == "0"
+    assert int(rest.split()[0]) > 350
+
+
 def python(node, source, **environment):
     return node.run(sys.executable, "-c", source, PYTHONPATH=str(CLIENTS), **environment)
 
