@@ -200,6 +200,19 @@ def test_another_library_that_takes_dlsym_over_keeps_being_asked(node, compiled,
     assert answers == "init=0 dev:0=0 alloc=719 the other dlsym was asked"
 
 
+def test_a_library_that_limits_memory_goes_on_limiting_and_its_functions_are_hit(node, compiled):
+    limiting = compiled("libvgpu.so", "limiting.c", flags=("-shared", "-fPIC", "-ldl", "-w", "-Wl,-Bsymbolic"))
+    linked = compiled("linked", "linked.c", flags=(f"-L{node.built.stub}", "-lcuda"))
+    preload = {"LD_PRELOAD": f"{node.built.library}:{limiting}"}
+    assert node.do("init dev:0 alloc", **preload) == "init=0 dev:0=0 alloc=0 limited=1"
+    assert " alloc=0 copy=0 " in (out := node.run(linked, **preload))
+    assert out.endswith(" limited=1")
+    node.arm(rule("alloc"))
+    assert node.do("init dev:0 alloc", **preload) == "init=0 dev:0=0 alloc=719 limited=0"
+    assert " alloc=719 copy=0 " in (out := node.run(linked, **preload))
+    assert out.endswith(" limited=0")
+
+
 def test_a_program_without_a_driver_learns_so(node, compiled):
     program = compiled("probe", "probe.c", flags=("-ldl", "-w"))
     without_us = node.run(program, LD_PRELOAD=None)
