@@ -47,6 +47,12 @@ class FaultRecord:
         return self.status in {"recovered", "expired", "rebooted", "failed", "tombstone"}
 
     @property
+    def ended(self) -> str:
+        """What is said about a fault that is over."""
+        ends = {"expired": "had expired by itself", "rebooted": "was gone: its node was rebooted"}
+        return ends.get(self.status, f"is {self.status}")
+
+    @property
     def standing(self) -> str:
         """Of a fault that is not over, in words: "gpu-1~drill is still blocked (why)"."""
         reason = f" ({self.end_reason})" if self.end_reason else ""

@@ -8,12 +8,12 @@ from xml.etree import ElementTree as ET
 
 from scenario_runner.core.outcome import Outcome, Status
 from scenario_runner.core.report import Report
+from scenario_runner.reporters.tables import without_colours
 
 # Some readers keep what they parse in memory: the end of a long text tells more than its beginning.
 OUTPUT_LIMIT = 64 * 1024
 
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
 def render(reports: Sequence[Report]) -> str:
@@ -105,4 +105,4 @@ def _seconds(value: float) -> str:
 
 def _clean(text: str) -> str:
     """Without colours and without characters that XML forbids."""
-    return _ILLEGAL.sub("", _ANSI.sub("", text))
+    return _ILLEGAL.sub("", without_colours(text))

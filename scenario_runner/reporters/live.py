@@ -62,5 +62,5 @@ class LiveView(PlainLines):
 
 
 def _load(name: str, ended: int, succeeded: int, in_flight: int) -> str:
-    share = f"{succeeded / ended:.1%} of {ended}" if ended else "no answer yet"
-    return f"{name}: {share} ok, {in_flight} in flight"
+    share = f"{succeeded / ended:.1%} of {ended} ok" if ended else "no answer yet"
+    return f"{name}: {share}, {in_flight} in flight"

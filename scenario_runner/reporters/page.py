@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from scenario_runner.core.outcome import Status
 from scenario_runner.core.report import Report
-from scenario_runner.reporters.tables import EVIDENCE, MARKS, PHASES, Lines, Table, lists, tables
+from scenario_runner.reporters.tables import EVIDENCE, MARKS, PHASES, Lines, Table, lists, tables, without_colours
 from scenario_runner.reporters.timeline import draw
 
 # Nothing is loaded and nothing runs, whatever a message from the cluster contains.
@@ -88,7 +88,7 @@ def _field(text: str) -> str:
 
 def _cell(text: str) -> str:
     """Text from the cluster: escaped, and without characters that are not to be seen."""
-    return "".join(char for char in escape(text).replace("\n", " ") if char.isprintable())
+    return "".join(char for char in escape(without_colours(text)).replace("\n", " ") if char.isprintable())
 
 
 def _styles() -> str:

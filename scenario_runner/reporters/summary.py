@@ -1,7 +1,7 @@
 """A run as Markdown for people: the verdict, where the time went, what was proved, what was taken back."""
 
 from scenario_runner.core.report import Report
-from scenario_runner.reporters.tables import MARKS, Lines, Table, lists, tables
+from scenario_runner.reporters.tables import MARKS, Lines, Table, lists, tables, without_colours
 
 
 def render(report: Report) -> str:
@@ -28,4 +28,4 @@ def _list(lines: Lines) -> str:
 
 
 def _cell(text: str) -> str:
-    return "".join(char for char in text.replace("\n", " ") if char.isprintable()).replace("|", "\\|")
+    return "".join(char for char in without_colours(text).replace("\n", " ") if char.isprintable()).replace("|", "\\|")

@@ -1,5 +1,6 @@
 """The tables of a report, as rows of text; every format that people read shows these."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +33,8 @@ class Lines:
     title: str
     lines: Sequence[str]
 
+
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 PHASES, STEPS, EVIDENCE = "How the platform reacted", "Steps", "Evidence"
 _LOAD = ("load", "requests", "succeeded", "ratio", "p50", "p95", "p99")
@@ -114,6 +117,11 @@ def _undo(report: Report) -> Iterable[Sequence[str]]:
         (str(one.seq), one.subject, one.step_id, f"{one.outcome}: {one.detail}", seconds(one.seconds))
         for one in report.undo
     )
+
+
+def without_colours(text: str) -> str:
+    """Messages of programs may hold codes that only a terminal understands."""
+    return _ANSI.sub("", text)
 
 
 def seconds(value: float | None, absent: str = "") -> str:

@@ -49,7 +49,7 @@ class AssertCudaHits(Step):
             found = self._found(ctx, faults)
             return Look(self.processes.judge(len(found)), f"hit: {_shown(found)}", found)
 
-        what = f"{self.processes} processes hit by {faults[0].words}"
+        what = f"processes hit by {faults[0].words}: {self.processes}"
         try:
             found = wait_until(what, look, ctx.deadline, every=0.25)
         except DeadlineExceeded as exc:
@@ -63,7 +63,7 @@ class AssertCudaHits(Step):
         return [] if arms else [f"of: {self.of} arms nothing: name an arm_cuda, or give it armed: true"]
 
     def title(self) -> str:
-        return f"{self.processes} processes hit by {self.of}" + (f" on {self.gpu}" if self.gpu else "")
+        return f"processes hit by {self.of}{f' on {self.gpu}' if self.gpu else ''}: {self.processes}"
 
     def _found(self, ctx: Context, faults: list[Fault]) -> list[ProcessHits]:
         pods = None

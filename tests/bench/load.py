@@ -14,6 +14,7 @@ from tests.bench.rows import Row, below
 RATE = 10_000.0
 SECONDS = 8.0
 ROUNDS = 3
+MOST_LOST = 0.1  # per cent: a pace that nobody answers is not held
 
 
 def measure() -> Iterator[Row]:
@@ -32,3 +33,5 @@ def measure() -> Iterator[Row]:
     remark = f"rounds: {worst}; {sent} sent, {failed} failed, worker CPU {rounds[-1]['worker CPU']}"
     what = f"starts later than {LATE * 1000:g} ms at {RATE:,.0f}/s beside a busy engine"
     yield below(what, late, MOST_LATE * 100, "%", remark)
+    lost = 1 - (sent - failed) / (RATE * SECONDS * ROUNDS)
+    yield below("requests of these that were not sent or failed", lost * 100, MOST_LOST, "%")

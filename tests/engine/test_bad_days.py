@@ -86,7 +86,7 @@ def test_a_runner_that_was_stopped_beyond_the_time_to_live_does_not_pass(node, t
         out, err = runner.communicate(timeout=50)
     assert err == ""
     told = json.loads(out)
-    assert (runner.returncode, told["exit"], told["undo"]) == (3, 3, "XID 94 on gpu-1 is expired")
+    assert (runner.returncode, told["exit"], told["undo"]) == (3, 3, "XID 94 on gpu-1 had expired by itself")
     assert re.fullmatch(
         r"XID 94 on gpu-1 expired by itself \d+\.\ds after its injection, which the scenario did not ask for",
         told["reason"],

@@ -34,7 +34,7 @@ def test_a_process_that_was_suspended_beyond_the_time_to_live_finds_its_fault_ex
             "broken",
             f"the window of fault proves nothing: fault {FAULT} expired by itself 75.0s after its injection",
         ),
-        ("passed", "XID 94 on gpu-1 is expired"),
+        ("passed", "XID 94 on gpu-1 had expired by itself"),
     ]
     assert (report.faults[0].start, report.faults[0].end) == (0.0, 75.0)
     assert report.verdict.exit_code == 3

@@ -255,8 +255,7 @@ def test_when_a_torn_line_cannot_be_removed_no_change_is_accepted_any_more_and_u
 
     assert journal.outstanding == ()
     assert journal.notes == (
-        "the undo journal does not say that promise 1 is kept: "
-        "a torn line could not be removed: Input/output error",
+        "the undo journal does not say that promise 1 is kept: a torn line could not be removed: Input/output error",
     )
     journal.close()
     assert states(path) == {1: "promise"}, "undone twice is fine, forgotten is not"
@@ -304,9 +303,7 @@ print(report.verdict.exit_code, world.agent.calls, report.outcomes[0].summary, s
     ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
 
     assert ended.stderr == ""
-    assert ended.stdout == (
-        "3|[]|nothing was changed: the undo journal cannot take the promise: File too large\n"
-    )
+    assert ended.stdout == ("3|[]|nothing was changed: the undo journal cannot take the promise: File too large\n")
     assert (tmp_path / "undo.jsonl").read_bytes() == b""
 
 

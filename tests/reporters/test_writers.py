@@ -11,7 +11,16 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from scenario_runner.core.events import Observed, RunEnded, RunStarted, StepEnded, StepStarted, StopRequested, Tick
+from scenario_runner.core.events import (
+    Observed,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+    StepProgress,
+    StepStarted,
+    StopRequested,
+    Tick,
+)
 from scenario_runner.core.outcome import Status
 from scenario_runner.core.report import Verdict
 from scenario_runner.reporters import event_log, report_json, summary
@@ -105,6 +114,25 @@ def test_on_a_terminal_the_same_lines_stand_above_what_is_going_on():
     shown = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", line) for line in out.getvalue().splitlines()]
     assert "   3.5s ✓ 01 send_requests: 5/s are being sent (2.5 s)" in shown
     assert "✗ failed: 03 assert_success: 0.41 of 100, expected at least 0.7 (12.3 s)" in shown
+
+
+def test_on_a_terminal_the_last_line_says_what_is_going_on_and_for_how_long(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    out = Terminal()
+    listener = console(out)
+    now = [
+        Tick(1.0, {}, {}),
+        StepStarted("02", "wait", "wait_for_pods", 60.0),
+        Tick(5.5, {"calm": (0, 0, 0), "traffic": (10, 9, 1)}, {"worker": (2, 3)}),
+        StepProgress("wait", "2 of 3 are ready"),
+    ]
+    for event in [EVENTS[0], *now, RunEnded(REPORT)]:
+        listener(event)
+    shown = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", line).rstrip() for line in out.getvalue().splitlines()]
+    assert (
+        "   5.5s ▸ 02 wait_for_pods  4 s, 56 s left  calm: no answer yet, 0 in flight  "
+        "traffic: 90.0% of 10 ok, 1 in flight  worker: 2/3 pods ready  2 of 3 are ready"
+    ) in shown
 
 
 def test_a_run_without_a_terminal_imports_nothing_that_draws():

@@ -45,7 +45,7 @@ def test_what_never_comes_fails_and_says_what_was_hit(world):
     change_hits(world, lambda one: [replace(one, hits=1)])
     assert judge(world, "processes: at least 2") == (
         "failed",
-        "at least 2 processes hit by CUDA fault gpu-lost: hit: vllm (dynamo/vllm-decode-1): 1 call, "
+        "processes hit by CUDA fault gpu-lost: at least 2: hit: vllm (dynamo/vllm-decode-1): 1 call, "
         "first cuLaunchKernel, 719",
     )
 
@@ -56,7 +56,7 @@ def test_what_never_comes_fails_and_says_what_was_hit(world):
 def test_what_proves_nothing_does_not_count(world, changes):
     change_hits(world, lambda one: [replace(one, **changes)])
     assert judge(world, "processes: at least 1") == (
-        "failed", "at least 1 processes hit by CUDA fault gpu-lost: hit: no process",
+        "failed", "processes hit by CUDA fault gpu-lost: at least 1: hit: no process",
     )  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def test_who_uses_cuda_without_the_library_is_named_where_hits_lack_and_in_the_r
     world.agent.without_library = ("gpu-1: process 4711 (python3) of dynamo/other",)
     report = carry_out(world, ARM + "- assert_cuda_hits: {of: lost, processes: at least 1}\n  timeout: 10s")
     missed = "gpu-1: process 4711 (python3) of dynamo/other uses CUDA without the library: no fault reaches it"
-    assert last(report) == ("failed", f"at least 1 processes hit by CUDA fault gpu-lost: hit: no process; {missed}")
+    assert last(report) == ("failed", f"processes hit by CUDA fault gpu-lost: at least 1: hit: no process; {missed}")
     assert missed in report.notes
 
 

@@ -24,7 +24,7 @@ class DisarmCuda(Undo):
         record = ctx.agent.recover(self.fault_id)
         if record.status == "tombstone":
             return f"{self.subject()} had not been armed; a late order of it is refused"
-        return f"{self.subject()} is {'disarmed' if record.status == 'recovered' else record.status}"
+        return f"{self.subject()} {'is disarmed' if record.status == 'recovered' else record.ended}"
 
     def leftover(self, ctx: UndoContext) -> str | None:
         record = ctx.agent.fault(self.fault_id)

@@ -24,7 +24,7 @@ class RecoverFault(Undo):
         record = ctx.agent.recover(self.fault_id)
         if record.status == "tombstone":
             return f"{self.subject()} had not happened; a late injection of it is refused"
-        return f"{self.subject()} is {record.status}"
+        return f"{self.subject()} {record.ended}"
 
     def leftover(self, ctx: UndoContext) -> str | None:
         record = ctx.agent.fault(self.fault_id)

@@ -25,4 +25,4 @@ def test_the_readmes_three_commands_lead_to_a_green_drill_and_a_real_reboot(calm
         "events", "--namespace=default", f"--field-selector=involvedObject.name={victim},reason=Rebooted"
     )
     assert any(after in one["message"] for one in events["items"])
-    assert f"XID 79 on {victim} is rebooted" in done.stdout
+    assert f"XID 79 on {victim} was gone: its node was rebooted" in done.stdout
