@@ -17,7 +17,7 @@ _JOBS = {"short": "8s", "long": "10m"}  # how long the fault is looked at
 
 
 def install(stage: Stage) -> None:
-    """With the service exists already; from here on `stage.kubeconfig` is that of an account outside of the cluster."""
+    """Once the service is there; from here on `stage.kubeconfig` is that of an account outside of the cluster."""
     inside = f"--namespace={SERVICE}"
     stage.cluster.kubectl(inside, "create", "serviceaccount", _ACCOUNT)
     stage.cluster.helm("install", _RELEASE, str(RUNNER_CHART), f"--namespace={NAMESPACE}", f"--values={_values(stage)}")
