@@ -71,6 +71,28 @@ def test_clients_on_aarch64(arm, compiled, cross_compiler, how):
     assert arm.run(program, how, ABSOLUTE_DRIVER=str(arm.built.stub / "libcuda.so.1")) == EVERYTHING_FAILS
 
 
+@pytest.mark.parametrize("how", ["get-address", "get-address-through-itself", "cuda-11-get-address-through-itself"])
+def test_functions_that_need_a_spare_stub_on_aarch64(arm, compiled, cross_compiler, how):
+    program = compiled("direct-aarch64", "direct.c", "plugin.c", compiler=cross_compiler, flags=("-ldl",))
+    arm.arm(rule("alloc copy launch sync"))
+    assert arm.run(program, how, STUB_CUDA_ALIAS="1") == EVERYTHING_FAILS
+
+
+def test_forked_children_count_for_themselves_on_aarch64(arm):
+    arm.arm(rule("launch", after_calls=1, max_hits=1))
+    assert arm.do("init dev:0 launch launch child:3 launch") == (
+        "init=0 dev:0=0 launch=0 launch=719 child:3=0,719,0 launch=0"
+    )
+    assert sorted((hit.calls, hit.hits) for hit in arm.hits()) == [(3, 1), (3, 1)]
+
+
+def test_nvml_on_aarch64(arm, compiled, cross_compiler):
+    program = compiled("nvml-aarch64", "nvml.c", compiler=cross_compiler, flags=("-w", "-ldl"))
+    arm.arm(rule("nvml", code=0, nvml_code=15, gpu=arm.gpu(1)))
+    told = arm.run(program).split(" | ")[1:]
+    assert [one.split()[2] for one in told] == [f"temperature={15 if gpu == 1 else 0}" for gpu in range(4)]
+
+
 def test_linked_and_deepbind_clients_on_aarch64(arm, compiled, cross_compiler):
     linked = compiled("linked-aarch64", "linked.c", compiler=cross_compiler, flags=(f"-L{arm.built.stub}", "-lcuda"))
     shared = ("-shared", "-fPIC", "-ldl")
