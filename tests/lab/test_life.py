@@ -6,10 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from scenario_runner.app.backend import choose_kernel_log
 from scenario_runner.errors import Refused, TargetRefused, TargetUnreachable
 from scenario_runner.lab import control
 from scenario_runner.lab import lab as labs
@@ -93,14 +95,47 @@ def test_a_lab_ends_when_its_api_server_dies(bare: LabOptions, tmp_path: Path) -
 
 
 def test_two_labs_do_not_meet(bare: LabOptions, tmp_path: Path) -> None:
-    with up(bare, owned=True, folder=tmp_path / "a") as one:
-        with up(bare, owned=True, folder=tmp_path / "b") as other:
+    """With the real kernel log, where that does no harm, both read the same ring."""
+    options = replace(bare, kernel_log=choose_kernel_log("auto"))
+    with up(options, owned=True, folder=tmp_path / "a") as one:
+        with up(options, owned=True, folder=tmp_path / "b") as other:
             seats = [gpus(lab.info) for lab in (one, other)]
             assert len(set(seats[0] + seats[1])) == 8
             assert len({lab.info.api_url.rpartition(":")[0] for lab in (one, other)}) == 2
+            a_fault_is_heard_in_one_alone(LabClient(one.info), LabClient(other.info))
         assert traces(other.info) == []
         assert gpus(one.info) == seats[0]
     assert traces(one.info) == []
+
+
+def a_fault_is_heard_in_one_alone(one: LabClient, silent: LabClient) -> None:
+    before = told_of_nodes(silent)
+    inject = f"{one.info.gateway_url}/api/v1/faults/gpu/inject/xid-79"
+    one.call("POST", inject, {"node_name": "gpu-1", "gpu_id": 0})
+    eventually(lambda: told_of_nodes(one)["gpu-1"]["cordoned"], "the platform of the faulty lab cordons")
+    assert told_of_nodes(silent) == before
+    assert silent.call("GET", f"{silent.info.gateway_url}/api/v1/faults")["faults"] == []
+
+
+def told_of_nodes(client: LabClient) -> dict[str, dict[str, object]]:
+    """What a platform changes of nodes."""
+    return {
+        node["metadata"]["name"]: {
+            "cordoned": node["spec"].get("unschedulable", False),
+            "labels": node["metadata"]["labels"],
+            "conditions": sorted(one["type"] for one in node["status"].get("conditions", ())),
+        }
+        for node in client.call("GET", "/api/v1/nodes")["items"]
+    }
+
+
+def test_nodes_and_workers_carry_the_labels_of_real_clusters(client: LabClient) -> None:
+    nodes = client.call("GET", "/api/v1/nodes?labelSelector=accelerator%3Dnvidia%2Cnvidia.com%2Fgpu.present%3Dtrue")
+    assert [one["metadata"]["name"] for one in nodes["items"]] == ["gpu-1", "gpu-2", "gpu-3"]
+    workers = "labelSelector=nvidia.com%2Fdynamo-component-type%3Dworker"
+    pods = client.call("GET", f"/api/v1/namespaces/dynamo/pods?{workers}")["items"]
+    assert {one["metadata"]["ownerReferences"][0]["kind"] for one in pods} == {"ReplicaSet"}
+    assert len(pods) == 3
 
 
 def test_a_second_lab_of_the_same_name_is_refused(bare: LabOptions, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from fault_agent import cuda_control
 from scenario_runner.lab.options import LabInfo, read_info
 from scenario_runner.lab.processes import LAB_MARK
 from tests.lab_fixture import LabClient
@@ -23,7 +24,8 @@ PATIENCE = 120.0  # seconds; only something broken needs them
 SETTLING = 60.0  # seconds
 NOTHING_LEFT = "no run has left anything to take back\n"
 FOR_EVER = "k8saas.nvidia.com/uncordon-"  # labels that the platform leaves on a node that it has healed
-FILES = ("state/clusters/*/runs/*", "state/labs/*/nodes/*/root/run/scenario-runner/**/*")
+# Stays on a node, as records of hits do, until that is rebooted.
+CONTROL = "state/labs/*/nodes/*/root/run/scenario-runner/cuda/control"
 
 Json = Any
 
@@ -124,7 +126,8 @@ class Bench:
             "pods that are ready": sum(map(_is_ready, pods)),
             "pods with the library": [_name(one) for one in pods if "scenario-runner" in json.dumps(one["spec"])],
             "faults": self.in_force(),
-            "files": sorted(str(one) for pattern in FILES for one in self.folder.glob(pattern) if one.is_file()),
+            "runs that are known": [one.name for one in self.folder.glob("state/clusters/*/runs/*")],
+            "armed for CUDA": [str(one) for one in self.folder.glob(CONTROL) if _arms(one)],
             "processes": self.processes(),
         }
 
@@ -140,7 +143,8 @@ class Bench:
         deadline = time.monotonic() + SETTLING
         while (now := self.state()) != before and time.monotonic() < deadline:
             time.sleep(0.2)
-        assert now == before
+        left = {key: {"before": before[key], "now": now[key]} for key in now if now[key] != before[key]}
+        assert not left, json.dumps(left, indent=2)
         assert self.call("recover") == Result(0, NOTHING_LEFT, "")
 
     def kill_and_recover(self, scenario: Path, file: str, text: str) -> None:
@@ -210,6 +214,11 @@ def _workload(item: Json) -> Json:
     annotations = dict(item["metadata"].get("annotations") or {})
     annotations.pop("deployment.kubernetes.io/revision", None)
     return [_name(item), item["spec"], annotations, item["metadata"].get("labels")]
+
+
+def _arms(control: Path) -> bool:
+    found = cuda_control.read(control)
+    return found is not None and bool(found.rules)
 
 
 def _is_ready(pod: Json) -> bool:

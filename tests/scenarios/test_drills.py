@@ -1,8 +1,12 @@
 """Whole drills through the command line: every shipped scenario, and every way in which a run can end."""
 
+import shutil
 import signal
+import subprocess
 import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -40,15 +44,42 @@ def test_after_kill_9_a_new_run_is_refused_until_recover_has_taken_everything_ba
 
 def test_ctrl_c_in_the_middle_takes_everything_back_and_exits_130(bench, tmp_path):
     before = bench.state()
-    drill = bench.begin(XID79, "--junit", str(tmp_path / "junit.xml"), str(CONTROL))
-    folder = drill.until("events.ndjson", '"value": "quarantined"')
-    assert drill.end(signal.SIGINT) == 130
+    with seen_by_kubectl(bench, tmp_path / "nodes.txt"):
+        drill = bench.begin(XID79, "--junit", str(tmp_path / "junit.xml"), str(CONTROL))
+        folder = drill.until("events.ndjson", '"value": "quarantined"')
+        assert drill.end(signal.SIGINT) == 130
+    assert_in_the_kernel_log(bench, folder)
     assert "interrupted" in (folder / "summary.md").read_text()
     assert "interrupted" in (folder / "report.html").read_text()
     bench.nothing_is_left_of(before)
     interrupted, skipped = junit_cases(tmp_path / "junit.xml").values()
-    assert ("error", "interrupted by SIGINT") in [case[1:][0] for case in interrupted if case[1:]]
+    assert [case[1][0] for case in interrupted if case[1:] and case[1][0] != "skipped"] == ["error"]
     assert skipped == [("00 begin", ("skipped", "not run: the run was interrupted"))]
+
+
+@contextmanager
+def seen_by_kubectl(bench, file):
+    """An operator who watches the nodes meanwhile has seen a cordon; no operator where there is no kubectl."""
+    if shutil.which("kubectl") is None:
+        yield
+        return
+    watch = ["kubectl", "--kubeconfig", bench.info.kubeconfig, "get", "nodes", "-w"]
+    with file.open("w") as output, subprocess.Popen(watch, stdout=output) as watching:
+        try:
+            yield
+        finally:
+            watching.terminate()
+    assert "Ready,SchedulingDisabled" in file.read_text()
+
+
+def assert_in_the_kernel_log(bench, folder):
+    """The line of this run, as dmesg shows it where the lab writes to the real log."""
+    if bench.info.kernel_log == "real":
+        log = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout
+    else:
+        log = "".join(file.read_text() for file in Path(bench.info.state_dir).glob("nodes/*/kernel.log"))
+    (line,) = [line for line in log.splitlines() if folder.name in line]
+    assert ": 79, " in line
 
 
 class Broken(BaseHTTPRequestHandler):
@@ -82,5 +113,9 @@ steps:
         server.shutdown()
         server.server_close()
     assert result.code == 1, result
-    assert "0 of 50 requests of traffic (0.0 %) succeeded, asked for at least 0.9" in result.out
-    assert f"evidence: {bench.reports}" in result.out
+    verdict, report, evidence = result.out.splitlines()[-3:]
+    found = "0 of 50 requests of traffic (0.0 %) succeeded, asked for at least 0.9; failures: HTTP 500 50"
+    assert verdict.startswith(f"✗ failed: step 02 at least 0.9 of traffic succeed failed: {found} (")
+    assert report == f"report: {bench.newest() / 'report.html'}"
+    assert evidence == f"evidence: {bench.newest() / 'evidence'}"
+    assert any(file.stat().st_size for file in (bench.newest() / "evidence").iterdir())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.drill import ROOT
+from tests.scenarios.drill import ROOT, Bench
 
 pytestmark = [pytest.mark.drill, pytest.mark.lab, pytest.mark.timeout(400)]
 
@@ -30,14 +30,18 @@ steps:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
+    return install(ROOT, tmp_path)
+
+
+def install(project: Path, folder: Path) -> Path:
     """The folder of the commands; what the package depends on is borrowed from this environment."""
-    home = tmp_path / "environment"
+    home = folder / "environment"
     venv.create(home, with_pip=False)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(home / "bin" / "python")]
     options = ["-q", "--no-deps", "--no-build-isolation", "--no-index"]
-    build = [sys.executable, "-m", "pip", "wheel", *options, "-w", str(tmp_path), str(ROOT)]
+    build = [sys.executable, "-m", "pip", "wheel", *options, "-w", str(folder), str(project)]
     subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
-    (wheel,) = tmp_path.glob("*.whl")
+    (wheel,) = folder.glob("*.whl")
     subprocess.run([*pip, "install", "-q", "--no-deps", "--no-index", str(wheel)], check=True)
     (site,) = home.glob("lib/python*/site-packages")
     (site / "borrowed.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n")
@@ -61,3 +65,12 @@ def test_a_wheel_in_an_environment_of_its_own_gives_a_lab_in_which_cuda_fails(in
     (file,) = (tmp_path / "reports").glob("*/report.json")
     (fault,) = json.loads(file.read_text())["faults"]
     assert (fault["cuda"], fault["evidence"], len(fault["hits"]) >= 1) == ("mmu-fault", "hit", True)
+    assert agent_says(installed, tmp_path) == (0, "fault-agent 0.1.0\n")
+    assert Bench(tmp_path).processes(of_labs=True) == []
+    assert [one.name for one in (tmp_path / "state" / "labs").iterdir()] == []
+
+
+def agent_says(commands: Path, folder: Path) -> tuple[int, str]:
+    words = [commands / "fault-agent", "--version"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
