@@ -38,14 +38,16 @@ def crashes(log: ObservationLog, target: WorkloadTarget, since: float) -> dict[s
     """
     The first crash of each pod since then: a restart, a failed phase, or CrashLoopBackOff.
 
-    One that was told to go fails with the code of its signal, which is no crash.
+    One that was told to go fails with the code of its signal, which is no crash. Nothing starts its containers again by
+    then: a restart of it that is seen late was one before.
     """
     found: dict[str, Observation] = {}
     leaving: set[str] = set()
     for seen in log.select("pod"):
         if (seen.fact, seen.value) == ("deleting", "true"):
             leaving.add(seen.name)
-        crashed = not seen.initial and _is_crash(seen) and seen.name not in leaving
+        goes = seen.name in leaving and seen.fact != "restarts"
+        crashed = not seen.initial and _is_crash(seen) and not goes
         if crashed and seen.at >= since and _ever_belonged(log, seen.name, target):
             found.setdefault(seen.name, seen)
     return found

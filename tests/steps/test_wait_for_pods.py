@@ -162,6 +162,15 @@ def test_a_pod_that_was_told_to_go_and_ends_with_an_error_has_not_crashed(world)
     assert last(carry_out(world, INJECT + NEVER))[0] == "passed"
 
 
+def test_a_restart_that_is_seen_after_its_pod_was_told_to_go_is_a_crash(world):
+    """A drain may be quicker than the kubelet that tells of the restart before it."""
+    change(world, 3.0, "vllm-decode-1", deleting=True)
+    change(world, 4.0, "vllm-decode-1", deleting=True, restarts=1, exit_code=1)
+    delete(world, 5.0, "vllm-decode-1")
+    steps = INJECT + "- wait_for_pods: {target: worker, crashed: 1}"
+    assert last(carry_out(world, steps))[0] == "passed"
+
+
 def test_a_watch_that_lost_its_thread_proves_no_never(world):
     world.time.after(3.0, lambda: world.cluster.gap("pods", "lost: connection refused"))
     assert last(carry_out(world, INJECT + NEVER)) == (
