@@ -1,4 +1,4 @@
-"""Sends exchanges over a pool of connections that are kept alive, and opens one more when none is idle."""
+"""Sends exchanges over a pool of connections that are kept alive for a while, and opens one more when none is idle."""
 
 import asyncio
 import errno
@@ -14,6 +14,9 @@ from scenario_runner.load.request import Place
 # Most servers end idle connections after 2 to 75 s. A request that crosses such an end in flight is a failure nobody
 # meant, so we end ours first.
 _LONGEST_IDLE = 1.5
+# Services balance connections, not requests. One that is kept for the whole load would ask the same pod all the time,
+# and whether that is the victim would be luck.
+_LONGEST_LIFE = 0.5
 _RESOLVED_FOR = 5.0  # seconds for which addresses of a name are kept; a service may move
 _OURS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
 
@@ -55,7 +58,10 @@ class Client:
     # What a connection calls.
 
     def give_back(self, connection: Connection) -> None:
-        self._idle[connection] = None
+        if now() - connection.made_at > _LONGEST_LIFE:
+            connection.abort()
+        else:
+            self._idle[connection] = None
 
     def lost(self, connection: Connection) -> None:
         self._idle.pop(connection, None)

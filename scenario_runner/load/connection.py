@@ -82,6 +82,7 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(self, pool: Pool, sock: socket.socket) -> None:
+        self.made_at = 0.0
         self.idle_since = 0.0
         self._pool = pool
         self._sock = sock
@@ -117,6 +118,7 @@ class Connection(asyncio.Protocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.made_at = now()
         self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are not asyncio's by class
 
     def data_received(self, data: bytes) -> None:

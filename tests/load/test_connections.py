@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,16 @@ def test_a_connection_is_used_again(loads: Loads) -> None:
 
     assert len(service.requests) == 20
     assert service.connections < 5  # one, unless this machine stalls
+
+
+def test_a_long_load_asks_every_pod_behind_a_service_that_balances_connections(loads: Loads) -> None:
+    with Service(always(OK)) as service:
+        loads.carry_out(service.url, every=0.05, count=40)
+
+    per_connection = Counter(asked.connection for asked in service.requests)
+    assert len(service.requests) == 40
+    assert len(per_connection) >= 4  # two seconds, and none is used for longer than half a second
+    assert max(per_connection.values()) <= 12
 
 
 def test_a_request_does_not_wait_for_a_busy_connection(loads: Loads) -> None:
