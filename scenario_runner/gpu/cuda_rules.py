@@ -56,6 +56,9 @@ class CudaRule(BaseModel):
     min_bytes: int | None = Field(None, ge=1, description="Only allocations of at least so many bytes.")
     free_bytes: int | None = Field(None, ge=0, description="With `oom`: how much memory seems to be free.")
     process: str | None = Field(None, min_length=1, max_length=15, description="Only processes of this name.")
+    running_only: bool | None = Field(
+        None, description="`true`: only processes that have started CUDA by then; one that starts later is healthy."
+    )
 
     @model_validator(mode="after")
     def _does_something(self) -> "CudaRule":

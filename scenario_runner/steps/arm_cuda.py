@@ -52,6 +52,10 @@ class ArmCuda(Step):
     after_calls: int | None = Field(None, ge=1, description="So many matching calls of each process pass first.")
     max_hits: int | None = Field(None, ge=1, description="Hit at most so many calls of each process.")
     process: str | None = Field(None, min_length=1, max_length=15, description="Only processes of this name.")
+    running_only: bool | None = Field(
+        None,
+        description="Whether processes that start CUDA after the arming are healthy, instead of as the profile says.",
+    )
     expect: Literal["hit", "armed"] = Field(
         "hit", description="`armed`: being armed is proof enough, no process has to run into it."
     )
@@ -88,7 +92,10 @@ class ArmCuda(Step):
     @property
     def _changes(self) -> dict[str, Any]:
         """What is to be different from the profile."""
-        names = ("delay", "code", "not_before", "min_bytes", "probability", "after_calls", "max_hits", "process")
+        names = (
+            "delay", "code", "not_before", "min_bytes", "probability", "after_calls", "max_hits", "process",
+            "running_only",
+        )  # fmt: skip
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property

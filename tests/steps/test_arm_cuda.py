@@ -44,10 +44,10 @@ def test_a_profile_may_be_named_and_the_order_carries_what_overrides_it(world):
     seen = []
     arm = world.agent.arm
     world.agent.arm = lambda order: seen.append(order) or arm(order)
-    carry_out(world, "- arm_cuda: {target: victim, profile: slow, delay: 20ms, process: vllm, duration: 5s}")
+    carry_out(world, "- arm_cuda: {target: victim, profile: slow, delay: 20ms, running_only: true, duration: 5s}")
     (order,) = seen
     assert (order.profile, order.xid, order.gpu, order.run) == ("slow", 0, "GPU-10", RUN)
-    assert order.override == {"delay": 0.02, "process": "vllm"}
+    assert order.override == {"delay": 0.02, "running_only": True}
     assert (order.duration, order.ttl, order.max_lifetime) == (5.0, 60.0, 3720.0)
 
 
