@@ -1,6 +1,7 @@
 """Kubernetes JSON as the small pictures of `core.states`, and the paths under which objects are found."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from scenario_runner.core.states import (
@@ -17,6 +18,7 @@ from scenario_runner.core.states import (
 from scenario_runner.workloads.kinds import KINDS
 
 Json = Any
+_OF_A_SIGNAL = frozenset({137, 143})  # exit codes of who was killed, or told to end
 
 
 def node_state(raw: Json) -> NodeState:
@@ -46,7 +48,7 @@ def pod_state(raw: Json) -> PodState:
         deleting="deletionTimestamp" in metadata,
         restarts=sum(one.get("restartCount", 0) for one in containers),
         waiting=next(filter(None, map(_waiting, containers)), ""),
-        exit_code=next((code for code in map(_exit_code, containers) if code is not None), None),
+        died=any(_died(one, _told_to_go(metadata)) for one in containers),
         labels=metadata.get("labels") or {},
     )
 
@@ -151,8 +153,21 @@ def _waiting(container: Json) -> str:
     return str(waiting.get("reason") or "")
 
 
-def _exit_code(container: Json) -> int | None:
-    for state in (container.get("state") or {}, container.get("lastState") or {}):
-        if "terminated" in state:
-            return int(state["terminated"]["exitCode"])
-    return None
+def _told_to_go(metadata: Json) -> datetime | None:
+    """When a pod was deleted or evicted; its `deletionTimestamp` is the end of the time that it was given for that."""
+    if "deletionTimestamp" not in metadata:
+        return None
+    return _moment(metadata["deletionTimestamp"]) - timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
+
+
+def _died(container: Json, told: datetime | None) -> bool:
+    """Whether it ended with an error of its own. Both times are whole seconds: within one, the exit code decides."""
+    ended = (container.get("state") or {}).get("terminated") or {}
+    if not ended.get("exitCode") or not ended.get("finishedAt"):
+        return False
+    finished = _moment(ended["finishedAt"])
+    return told is None or finished < told or (finished == told and ended["exitCode"] not in _OF_A_SIGNAL)
+
+
+def _moment(stamp: str) -> datetime:
+    return datetime.fromisoformat(stamp).replace(microsecond=0)

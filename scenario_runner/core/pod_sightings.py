@@ -36,17 +36,17 @@ def pods_of(log: ObservationLog, target: WorkloadTarget) -> list[PodSighting]:
 
 def crashes(log: ObservationLog, target: WorkloadTarget, since: float) -> dict[str, Observation]:
     """
-    The first crash of each pod since then: a restart, a failed phase, or CrashLoopBackOff.
+    The first crash of each pod since then: a container that died, a restart, a failed phase, or CrashLoopBackOff.
 
-    One that was told to go fails with the code of its signal, which is no crash. Nothing starts its containers again by
-    then: a restart of it that is seen late was one before.
+    A pod that was told to go fails with the code of its signal, which is no crash. A drain may be quicker than the
+    kubelet, so that what was before is seen after it: a restart, or that a container had died by itself.
     """
     found: dict[str, Observation] = {}
     leaving: set[str] = set()
     for seen in log.select("pod"):
         if (seen.fact, seen.value) == ("deleting", "true"):
             leaving.add(seen.name)
-        goes = seen.name in leaving and seen.fact != "restarts"
+        goes = seen.name in leaving and seen.fact not in {"restarts", "died"}
         crashed = not seen.initial and _is_crash(seen) and not goes
         if crashed and seen.at >= since and _ever_belonged(log, seen.name, target):
             found.setdefault(seen.name, seen)
@@ -66,7 +66,7 @@ def pods_ever(log: ObservationLog, target: WorkloadTarget) -> set[str]:
 def _is_crash(seen: Observation) -> bool:
     if seen.fact == "restarts":
         return int(seen.value or 0) > int(seen.was or 0)
-    return (seen.fact, seen.value) in {("phase", "Failed"), ("waiting", "CrashLoopBackOff")}
+    return (seen.fact, seen.value) in {("died", "true"), ("phase", "Failed"), ("waiting", "CrashLoopBackOff")}
 
 
 def _belongs(name: str, facts: dict[str, str], target: WorkloadTarget) -> bool:

@@ -44,7 +44,7 @@ class PodState:
     deleting: bool = False
     restarts: int = 0
     waiting: str = ""  # reason of the first waiting container, e.g. CrashLoopBackOff
-    exit_code: int | None = None  # of the last terminated container
+    died: bool = False  # a container ended with an error of its own, before anybody told the pod to go
     labels: Mapping[str, str] = field(default_factory=dict)
 
 

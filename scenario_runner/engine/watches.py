@@ -187,6 +187,7 @@ def _pod_facts(pod: PodState) -> dict[str, str]:
         "deleting": _truth(pod.deleting),
         "restarts": str(pod.restarts),
         "waiting": pod.waiting,
+        "died": _truth(pod.died),
         "ready": _truth(pod.ready),
     }
     return facts | {f"label/{key}": value for key, value in pod.labels.items()}

@@ -116,25 +116,45 @@ def test_a_node_is_its_conditions_labels_and_whether_it_may_be_scheduled():
     assert node_state({"metadata": {"name": "n", "uid": "u"}}) == NodeState("n", "u")
 
 
-def test_a_pod_is_told_with_why_it_waits_and_how_it_ended():
-    crashed = {
-        "restartCount": 3,
-        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
-        "lastState": {"terminated": {"exitCode": 137}},
-    }
+def test_a_pod_is_told_with_why_it_waits():
+    crashed = {"restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
     raw = {
-        "metadata": {"namespace": "d", "name": "p", "uid": "u", "deletionTimestamp": "now", "labels": {"a": "b"}},
+        "metadata": {
+            "namespace": "d", "name": "p", "uid": "u", "deletionTimestamp": "2026-01-01T00:00:30Z",
+            "deletionGracePeriodSeconds": 30, "labels": {"a": "b"},
+        },
         "spec": {"nodeName": "gpu-1"},
         "status": {
             "phase": "Running",
             "conditions": [{"type": "Ready", "status": "False"}],
             "containerStatuses": [{"restartCount": 0, "state": {"running": {}}}, crashed],
         },
-    }
+    }  # fmt: skip
     assert pod_state(raw) == PodState(
-        "d", "p", "u", "gpu-1", "Running", False, True, 3, "CrashLoopBackOff", 137, {"a": "b"}
+        "d", "p", "u", "gpu-1", "Running", False, True, 3, "CrashLoopBackOff", False, {"a": "b"}
     )
     assert pod_state({"metadata": {"namespace": "d", "name": "p", "uid": "u"}}) == PodState("d", "p", "u")
+
+
+@pytest.mark.parametrize(
+    ("code", "finished", "told", "died"),
+    [
+        pytest.param(1, "00:00:10", None, True, id="nobody told the pod to go"),
+        pytest.param(0, "00:00:10", None, False, id="it came to its end"),
+        pytest.param(137, "00:00:09", "00:00:10", True, id="killed for want of memory, then told"),
+        pytest.param(1, "00:00:10", "00:00:10", True, id="within the second in which it was told"),
+        pytest.param(143, "00:00:10", "00:00:10", False, id="ended by the signal at once"),
+        pytest.param(1, "00:00:11", "00:00:10", False, id="an engine that ends with an error when it is told to"),
+    ],
+)
+def test_a_container_died_when_it_ended_with_an_error_before_its_pod_was_told_to_go(code, finished, told, died):
+    metadata = {"namespace": "d", "name": "p", "uid": "u"}
+    if told:
+        end = f"2026-01-01T{told[:-2]}{int(told[-2:]) + 30}Z"
+        metadata |= {"deletionTimestamp": end, "deletionGracePeriodSeconds": 30}
+    ended = {"exitCode": code, "finishedAt": f"2026-01-01T{finished}Z"}
+    statuses = [{"restartCount": 0, "state": {"running": {}}}, {"restartCount": 0, "state": {"terminated": ended}}]
+    assert pod_state({"metadata": metadata, "status": {"containerStatuses": statuses}}).died is died
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_pods_of_another_workload_do_not_count(world):
 
 
 def test_a_restart_since_the_fault_is_a_crash_also_of_a_pod_that_is_gone(world):
-    change(world, 3.0, "vllm-decode-1", restarts=1, exit_code=1)
+    change(world, 3.0, "vllm-decode-1", restarts=1)
     delete(world, 4.0, "vllm-decode-1")
     steps = "- inject_xid: {target: victim, xid: 79}\n- pause: 10s\n- wait_for_pods: {target: worker, crashed: 1}"
     assert last(carry_out(world, steps)) == (
@@ -165,8 +165,15 @@ def test_a_pod_that_was_told_to_go_and_ends_with_an_error_has_not_crashed(world)
 def test_a_restart_that_is_seen_after_its_pod_was_told_to_go_is_a_crash(world):
     """A drain may be quicker than the kubelet that tells of the restart before it."""
     change(world, 3.0, "vllm-decode-1", deleting=True)
-    change(world, 4.0, "vllm-decode-1", deleting=True, restarts=1, exit_code=1)
+    change(world, 4.0, "vllm-decode-1", deleting=True, restarts=1)
     delete(world, 5.0, "vllm-decode-1")
+    steps = INJECT + "- wait_for_pods: {target: worker, crashed: 1}"
+    assert last(carry_out(world, steps))[0] == "passed"
+
+
+def test_a_container_that_had_died_before_its_pod_was_told_to_go_is_a_crash(world):
+    change(world, 3.0, "vllm-decode-1", deleting=True, ready=False, died=True)
+    delete(world, 4.0, "vllm-decode-1")
     steps = INJECT + "- wait_for_pods: {target: worker, crashed: 1}"
     assert last(carry_out(world, steps))[0] == "passed"
 

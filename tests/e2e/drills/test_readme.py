@@ -14,7 +14,8 @@ def test_the_readmes_three_commands_lead_to_a_green_drill_and_a_real_reboot(calm
     _, _, drill = commands()
     boots = {name: calm.cluster.machines[name].boot_id for name in calm.cluster.nodes}
     with scenery.machine_room(calm.cluster) as booted:
-        done = carry_out_and_agree(calm, drill, calm="3s", window="2s")
+        # A node that boots takes both processors of this machine for seconds: 932 ms after 178 were seen.
+        done = carry_out_and_agree(calm, drill, calm="3s", window="2s", slower="20")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Type yes to go on:\n" in done.stdout
     (victim,) = booted
