@@ -19,7 +19,7 @@ demo: install ## a full drill in the lab; prints where the report is
 	$(BIN)/scenario-runner run --lab --kernel-log auto --vars-file scenarios/vars/lab.yaml scenarios/xid79-gpu-fell-off-bus.yaml
 
 test: install ## the whole suite: in parallel, then the drills, which want the machine for themselves
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not drill and not e2e"
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not drill and not e2e"
 	$(BIN)/python -m pytest -m "drill and not e2e"
 
 e2e: install ## real Kubernetes: build it, start a cluster on this machine, run what needs one, take it down; as root

@@ -12,8 +12,6 @@ from tests.agent.generated_calls import Call, Document
 from tests.agent.test_openapi import DOCUMENT, EXAMPLES, schema_of
 from tests.agent.world import ForkServer, NodeProgram, Program, gateway_program, node_program
 
-pytestmark = pytest.mark.xdist_group("any_call")
-
 KNOWN: dict[str, list[Any]] = {
     "node_name": ["gpu-1"],
     "fault_id": ["gpu-1~line", "gpu-1~calls", "gpu-1~other"],

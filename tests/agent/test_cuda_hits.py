@@ -19,8 +19,6 @@ import pytest
 from tests.agent.test_arming import disarm
 from tests.agent.world import ROOT, NodeProgram
 
-pytestmark = pytest.mark.xdist_group("cuda_hits")
-
 UUIDS = [f"GPU-0000000{index}-1415-1617-1819-1a1b1c1d1e1f" for index in range(2)]
 PCIS = ["4001:17:00", "4001:18:00"]
 WAITS_FAIL = {"classes": ["sync"], "mode": "fail", "code": 719}

@@ -32,7 +32,6 @@ def named(tmp_path, monkeypatch):
     return file
 
 
-@pytest.mark.xdist_group("cuda-library")
 def test_in_a_clone_it_is_built_from_the_sources_when_it_is_needed(monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
     found = CudaLibraryFiles(Path()).library(HERE)
@@ -104,7 +103,6 @@ def test_a_compiler_that_is_not_there_is_named(installed):
     assert str(refused.value) == "There is no no-such-gcc on this machine, which building the CUDA library needs."
 
 
-@pytest.mark.xdist_group("cuda-library")
 def test_the_command_says_where_the_library_is_and_for_which_machine():
     done = CliRunner().invoke(main, ["cuda", "build"])
     assert (done.exit_code, done.output) == (0, f"{ROOT / 'cuda_lib/build/libscenario_cuda.so'}, for {HERE}\n")
@@ -117,7 +115,6 @@ def test_the_command_says_in_one_sentence_that_there_is_no_compiler():
     )  # fmt: skip
 
 
-@pytest.mark.xdist_group("cuda-library")
 @pytest.mark.timeout(180)
 def test_a_wheel_brings_library_driver_and_sources_along(tmp_path):
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, ROOT]

@@ -15,14 +15,6 @@ SOURCES = CUDA_LIB / "src"
 PROGRAMS = HERE / "programs"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the marks
-def pytest_collection_modifyitems(items):
-    """Programs are compiled once per worker, so tests of one file stay with one worker."""
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.xdist_group(f"cuda_lib/{item.path.name}"))
-
-
 @pytest.fixture(scope="session")
 def compiler():
     found = shutil.which("gcc")

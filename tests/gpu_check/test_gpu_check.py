@@ -10,7 +10,6 @@ from tests.cuda_lib.conftest import make
 from tests.gpu_check.__main__ import CUDA_LIB, loaded_driver, main
 
 NO_GPU = "a kernel that fails for real"
-pytestmark = pytest.mark.xdist_group("gpu_check")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""One lab for all tests of whole drills; they run one after the other, on one worker."""
+"""One lab for the tests of whole drills of a worker; those that send requests run one after the other."""
 
 import pytest
 

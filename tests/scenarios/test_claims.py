@@ -12,7 +12,7 @@ import pytest
 from scenario_runner.lab.options import read_info
 from tests.scenarios.drill import ROOT, Bench, Result
 
-pytestmark = [pytest.mark.drill, pytest.mark.lab, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]  # no drill of these comes to its requests
 
 CONTROL = ROOT / "scenarios" / "control-no-fault.yaml"
 LONG = """version: 1

@@ -1,15 +1,11 @@
 """Drills in which CUDA calls really fail: through the command line, in a lab whose engines use the stand-in driver."""
 
 import json
-import signal
-import urllib.request
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
-from scenario_runner.lab.options import read_info
 from scenario_runner.reporters.tables import seconds
 from tests.scenarios.drill import ROOT
 
@@ -225,44 +221,6 @@ def scale(bench, replicas, *, unavailable):
     spec = f'{{"replicas": {replicas}, "strategy": {{"rollingUpdate": {{"maxUnavailable": {unavailable}}}}}}}'
     bench.kubectl("-n", "dynamo", "patch", "deployment", "vllm-decode", "-p", f'{{"spec": {spec}}}')
     bench.kubectl("-n", "dynamo", "rollout", "status", "deployment", "vllm-decode", "--timeout=25s")
-
-
-@pytest.mark.parametrize(
-    ("file", "text"),
-    [
-        pytest.param("undo.jsonl", "delete_created", id="between promise and ConfigMap"),
-        pytest.param("undo.jsonl", "revert_edits", id="between promise and patch"),
-        pytest.param("events.ndjson", '"fact": "ready", "value": "true", "was": "false"', id="in the rollout"),
-        pytest.param("undo.jsonl", "disarm_cuda", id="between promise and arming"),
-        pytest.param("events.ndjson", '"fact": "evidence", "value": "hit"', id="while armed"),
-    ],
-)
-def test_after_kill_9_of_a_cuda_drill_recover_leaves_nothing(bench, tmp_path, file, text):
-    scenario = tmp_path / "killed.yaml"
-    scenario.write_text(HEAD.partition("- patch_cuda")[0] + ARMED + "- pause: 200s\n")
-    deployment = template(bench)
-    drill = bench.begin(scenario)
-    run_id = drill.until(file, text).name
-    assert drill.end(signal.SIGKILL) == -signal.SIGKILL
-
-    refused = bench.drill(scenario)
-    assert (refused.code, f"type `scenario-runner recover {run_id}` first" in refused.out) == (4, True), refused
-    recovered = bench.call("recover", run_id, "--yes")
-    assert recovered.code == 0, recovered
-    assert (template(bench), left(bench), in_force(bench)) == (deployment, [], [])
-    assert [one["metadata"]["name"] for one in pods(bench) if "scenario-runner" in json.dumps(one["spec"])] == []
-    assert bench.call("recover").out == "no run has left anything to take back\n"
-
-
-def in_force(bench):
-    """Ids of the faults that the agents keep up."""
-    info = read_info((bench.folder / "state" / "labs" / bench.lab / "lab.json").read_text())
-    headers = {"Authorization": f"Bearer {Path(info.token_file).read_text().strip()}"}
-    request = urllib.request.Request(f"{info.gateway_url}/api/v1/faults?active_only=true", headers=headers)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        found = json.loads(answer.read())
-    assert found["unreachable"] == [] or found["unreachable"] == {}
-    return [one["fault_id"] for one in found["faults"]]
 
 
 def template(bench):
