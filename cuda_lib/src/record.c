@@ -245,9 +245,17 @@ void record_hit(struct rule_state *state, struct call *call, int32_t code)
   if (count < WRITTEN_AT_ONCE || !is_watched()) flush_hits();
 }
 
-/* Once more, for the calls that matched since the last hit. */
+/*
+ * Once more, for the calls that matched since the last hit. The watcher may be at writing, and dies with the process:
+ * it gets a moment to come to its end.
+ */
 __attribute__((destructor)) static void flush_at_exit(void)
 {
-  if (record.pid == getpid()) atomic_store(&is_dirty, 1);
+  int pid = getpid();
+  if (record.pid == pid) atomic_store(&is_dirty, 1);
   flush_hits();
+  for (int looks = 0; looks < 100 && (atomic_load(&is_dirty) || atomic_load(&writer) == pid); looks++) {
+    sleep_ns(1000000);
+    flush_hits();
+  }
 }
