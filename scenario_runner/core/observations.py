@@ -18,8 +18,8 @@ class Observation:
     `label/KEY`, `annotation/KEY`, `boot_id`, `gone`; of a pod: `ready` ("true"/"false"), `phase`, `node`, `deleting`,
     `restarts`, `waiting`, `died` (a container, with an error of its own), `uid`, `gone`; of an event, whose name is
     "KIND/NAME" of the object it is about: `reason` (its message is the detail); of a resource, "KIND/NAME": `state`,
-    `node`, `gone`; of a fault: `status`, `evidence`
-    ("hit": a process of the workload ran into it; "probe": only an exec probe did); of a watch: `gap`.
+    `node`, `gone`; of a fault: `status`, `evidence` ("hit": a process of the workload ran into it; "probe": only an
+    exec probe did); of a watch: `gap`.
     A fact that vanished has the value "".
     """
 

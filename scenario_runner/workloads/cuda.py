@@ -45,7 +45,7 @@ def in_place_edits(document: Document) -> list[Edit]:
 
 @dataclass(frozen=True)
 class EnvSource:
-    """A ConfigMap from which a container takes all its variables, with a prefix before each name."""
+    """A ConfigMap or Secret from which a container takes all its variables, with a prefix before each name."""
 
     container: str
     name: str

@@ -74,14 +74,19 @@ def test_delay_with_a_code_fails_after_it(node):
     assert node.do("init dev:0 sync") == "init=0 dev:0=0 sync=999"
 
 
-def test_a_delay_ends_when_it_is_disarmed_and_the_call_goes_on(node):
-    node.arm(rule("sync", Mode.DELAY, code=999, delay_ns=3600 * 10**9))
+def disarmed_in_the_call(node):
+    """What two calls answer when the rule is taken away while the first one waits."""
     client = node.start("init dev:0 pause sync sync")
     assert client.until_paused() == "init=0 dev:0=0"
     client.go_on()
     node.wait_for_hit()
     node.arm()
-    assert client.finish() == "sync=0 sync=0"
+    return client.finish()
+
+
+def test_a_delay_ends_when_it_is_disarmed_and_the_call_goes_on(node):
+    node.arm(rule("sync", Mode.DELAY, code=999, delay_ns=3600 * 10**9))
+    assert disarmed_in_the_call(node) == "sync=0 sync=0"
 
 
 def test_a_delay_ends_when_it_expires_and_the_call_goes_on(node, virtual_time):
@@ -95,12 +100,7 @@ def test_a_delay_ends_when_it_expires_and_the_call_goes_on(node, virtual_time):
 
 def test_hang_blocks_until_disarmed(node):
     node.arm(rule("sync", Mode.HANG, code=0))
-    client = node.start("init dev:0 pause sync sync")
-    assert client.until_paused() == "init=0 dev:0=0"
-    client.go_on()
-    node.wait_for_hit()
-    node.arm()
-    assert client.finish() == "sync=0 sync=0"
+    assert disarmed_in_the_call(node) == "sync=0 sync=0"
 
 
 def test_hang_with_an_end_fails_then_and_leaves_the_gpu_broken(node):
