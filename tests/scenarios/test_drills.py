@@ -53,7 +53,10 @@ def test_ctrl_c_in_the_middle_takes_everything_back_and_exits_130(bench, tmp_pat
     assert "interrupted" in (folder / "report.html").read_text()
     bench.nothing_is_left_of(before)
     interrupted, skipped = junit_cases(tmp_path / "junit.xml").values()
-    assert [case[1][0] for case in interrupted if case[1:] and case[1][0] != "skipped"] == ["error"]
+    errors = {case[0]: case[1][1] for case in interrupted if case[1:] and case[1][0] != "skipped"}
+    assert errors.pop("04 requests to frontend") == "interrupted by SIGINT; its last requests were not waited for"
+    # The step that went on beside the load is interrupted too, unless the signal met the gap between two.
+    assert list(errors.values()) in ([], ["interrupted by SIGINT"])
     assert skipped == [("00 begin", ("skipped", "not run: the run was interrupted"))]
 
 
