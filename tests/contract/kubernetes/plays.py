@@ -21,14 +21,14 @@ _OWN = {
 }
 _CONTROLLED = {"Deployment", "ReplicaSet", "PodDisruptionBudget"}
 _REVISION = "deployment.kubernetes.io/revision"
-_ROOT_CA = "kube-root-ca.crt"  # a controller's config map in each namespace of a real cluster
+ROOT_CA = "kube-root-ca.crt"  # a controller's config map in each namespace of a real cluster
 _PATCHES: Mapping[str, str] = {"merge": MERGE, "strategic": STRATEGIC, "json": JSON_PATCH}
 WATCHED = ("ConfigMap", "Pod", "Secret")
 
 
 def play(space: Space, calls: Sequence[Json]) -> Json:
     """
-    Do the calls one after the other in a fresh namespace: `{"answers": [...], "events": {kind: [...]}}`.
+    Do the calls one after the other in an empty namespace: `{"answers": [...], "events": {kind: [...]}}`.
 
     A call is a mapping: `do` (create, replace, merge, strategic, json, delete, read, list), `kind`, and as it needs
     them `name`, `sub`, `body`, `query`. The texts `{uid}` and `{version}` in a body are those of the named object.
@@ -80,7 +80,7 @@ def _events(space: Space, kind: str, since: str) -> list[Json]:
         for event in events:
             if event["object"]["metadata"]["name"] == "the-end":
                 break
-            if event["object"]["metadata"]["name"] != _ROOT_CA:
+            if event["object"]["metadata"]["name"] != ROOT_CA:
                 found.append({"type": event["type"], "object": _plain(space, event["object"])})
     return found
 
@@ -101,7 +101,7 @@ def normal(space: Space, answer: Answer) -> Json:
 def _plain(space: Space, body: Json) -> Json:
     body = {name: value for name, value in body.items() if name != "status" or body.get("kind") not in _CONTROLLED}
     if "items" in body:
-        items = [one for one in body["items"] if one["metadata"]["name"] != _ROOT_CA]
+        items = [one for one in body["items"] if one["metadata"]["name"] != ROOT_CA]
         body = body | {"items": [_plain(space, {"kind": body["kind"].removesuffix("List")} | one) for one in items]}
     cleaned: Json = _cleaned(body)
     if body.get("kind") in _CONTROLLED:  # a controller's annotation is a new generation, sooner or later

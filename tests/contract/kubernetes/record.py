@@ -12,7 +12,7 @@ import yaml
 
 from tests.contract.kubernetes.plays import play
 from tests.contract.kubernetes.server import Json, Server
-from tests.contract.kubernetes.spaces import fresh_space
+from tests.contract.kubernetes.spaces import Spaces
 from tests.contract.kubernetes.sweep import Play, plays
 
 RECORDED = Path(__file__).with_name("recorded.json.gz")
@@ -38,13 +38,12 @@ def main(arguments: list[str]) -> int:
     server = Server("real", Path(arguments[0]))
     wanted = {**plays(), **examples()}
 
-    def answers(numbered: tuple[int, Play]) -> Json:
-        number, calls = numbered
-        with fresh_space(server, f"record-{os.getpid()}-{number}") as space:
+    def answers(calls: Play) -> Json:
+        with spaces.empty(calls) as space:
             return play(space, calls)
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = dict(zip(wanted, pool.map(answers, enumerate(wanted.values())), strict=True))
+    with Spaces(server, f"record-{os.getpid()}") as spaces, ThreadPoolExecutor(AT_ONCE) as pool:
+        found = dict(zip(wanted, pool.map(answers, wanted.values()), strict=True))
     text = json.dumps(found, sort_keys=True, separators=(",", ":"))
     RECORDED.write_bytes(gzip.compress(text.encode(), mtime=0))
     print(f"{RECORDED}: {len(found)} plays")

@@ -1,6 +1,5 @@
 """The lab's answers to hundreds of small plays are those that a real server gave when they were recorded."""
 
-import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -8,13 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.contract.kubernetes.conftest import BACKENDS
 from tests.contract.kubernetes.plays import differences, play
 from tests.contract.kubernetes.record import AT_ONCE, examples, recorded
-from tests.contract.kubernetes.server import Server
-from tests.contract.kubernetes.spaces import fresh_space
+from tests.contract.kubernetes.spaces import Spaces
 from tests.contract.kubernetes.sweep import Play, plays
 
-_NUMBERS = itertools.count(1)
 SWEEP = plays()
 PLAYS = {**SWEEP, **examples()}
 
@@ -28,17 +26,23 @@ def _group(name: str) -> str:
 GROUPS = sorted({_group(name) for name in PLAYS})
 
 
-def _differing(server: Server, group: str) -> Iterator[str]:
+@pytest.fixture(scope="module", params=BACKENDS)
+def spaces(request: pytest.FixtureRequest) -> Iterator[Spaces]:
+    with Spaces(request.getfixturevalue(f"{request.param}_api"), f"play-{os.getpid()}") as made:
+        yield made
+
+
+def _differing(spaces: Spaces, group: str) -> Iterator[str]:
     """Several plays go on at a time: a new namespace takes a moment until pods can be made in it."""
     known, names = recorded(), [name for name in PLAYS if _group(name) == group]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        played = pool.map(lambda name: _played(server, PLAYS[name]), names)
+        played = pool.map(lambda name: _played(spaces, PLAYS[name]), names)
         for name, answers in zip(names, played, strict=True):
             yield from (f"{name}: {line}" for line in differences(known[name], answers))
 
 
-def _played(server: Server, calls: Play) -> object:
-    with fresh_space(server, f"play-{os.getpid()}-{next(_NUMBERS)}") as space:
+def _played(spaces: Spaces, calls: Play) -> object:
+    with spaces.empty(calls) as space:
         return json.loads(json.dumps(play(space, calls)))
 
 
@@ -48,5 +52,5 @@ def test_every_play_is_recorded() -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("group", GROUPS)
-def test_the_answers_are_those_of_a_real_server(server: Server, group: str) -> None:
-    assert list(_differing(server, group)) == []
+def test_the_answers_are_those_of_a_real_server(spaces: Spaces, group: str) -> None:
+    assert list(_differing(spaces, group)) == []
