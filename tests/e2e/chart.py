@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
 
 from tests.deploy.charts import AGENT_CHART
 from tests.e2e.cluster import Cluster
@@ -51,6 +52,11 @@ class Release:
     def wait(self) -> None:
         for workload in (f"daemonset/{self.name}-node", f"deployment/{self.name}-gateway"):
             self.kubectl("rollout", "status", workload, "--timeout=120s")
+
+    def rendered(self) -> list[Json]:
+        """What helm would install."""
+        text = self.cluster.helm("template", "--validate", self.name, str(AGENT_CHART), *self._options())
+        return [one for one in yaml.safe_load_all(text) if one]
 
     def uninstall(self, *options: str) -> subprocess.CompletedProcess[str]:
         command = ["uninstall", self.name, f"--namespace={self.namespace}", "--wait", "--timeout=120s", *options]
@@ -96,7 +102,9 @@ class Release:
         self.kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=60s")
 
     def secret(self, name: str) -> dict[str, bytes]:
-        data = self.get("secret", f"{self.name}-{name}")["data"]
+        """The one that the agents use as their `token` or `tls`."""
+        own = self.values.get(name, {}).get("existingSecret", f"{self.name}-{name}")
+        data = self.get("secret", own)["data"]
         return {key: base64.b64decode(value) for key, value in data.items()}
 
     @contextmanager

@@ -1,9 +1,11 @@
 """The runner on a cluster that is not its own: who it may be, what it says before it touches anything, and drills."""
 
+import json
 import os
 import pty
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,9 +134,12 @@ def test_every_permission_that_is_missing_is_named_with_what_grants_it(
     )
 
 
-def test_a_drill_inside_a_pod_needs_no_context_and_goes_straight_to_services(
+def test_a_drill_inside_a_pod_needs_no_context_and_reaches_services_in_each_way(
     outside: Outside, control: str, namespace: Namespace
 ):
+    namespace.kubectl("patch", "service", "web", "--patch", '{"spec": {"type": "LoadBalancer"}}')
+    balancer = {"status": {"loadBalancer": {"ingress": [{"ip": BALANCER}]}}}  # kube-proxy takes it from here
+    namespace.kubectl("patch", "service", "web", "--subresource=status", "--patch", json.dumps(balancer))
     namespace.kubectl("create", "configmap", "scenarios", f"--from-file={control}")
     namespace.kubectl("create", "serviceaccount", "drills")
     binding = f"drills-{namespace.name}"
@@ -142,11 +147,41 @@ def test_a_drill_inside_a_pod_needs_no_context_and_goes_straight_to_services(
         "create", "clusterrolebinding", binding, "--clusterrole=cluster-admin",
         f"--serviceaccount={namespace.name}:drills",
     )  # fmt: skip
+    try:
+        namespace.apply(_job(IN_EACH_WAY))
+        namespace.kubectl("wait", "--for=condition=Complete", "job/drill", "--timeout=120s")
+    finally:
+        said = namespace.kubectl("logs", "job/drill")
+        outside.cluster.kubectl("delete", "clusterrolebinding", binding)
+    address = namespace.get("service", "kubernetes", "--namespace=default")["spec"]["clusterIP"]
+    own = namespace.get("service", "web")["spec"]["clusterIP"]
+    assert f"  the cluster of this pod at https://{address}:443, identity {identity(outside.cluster)}" in said
+    web = f"  web  {namespace.name}/web:80"
+    assert [line for line in said.splitlines() if line.startswith(web)] == [
+        f"{web} at http://{own}:80   {{service: web}}",
+        f"{web} through its port on a node   {{service: web}}",
+        f"{web} through its load balancer   {{service: web}}",
+    ]
+    assert "20 of 20 requests of calm (100.0 %) succeeded" in said
+    assert said.count("steps passed; a control without a fault") == 3
+
+
+BALANCER = "192.0.2.7"  # an address for examples
+IN_EACH_WAY = """
+set -e
+for way in auto node-port load-balancer; do
+    scenario-runner plan --reach $way /scenarios/control.yaml
+    scenario-runner run --yes --reach $way --report-dir /tmp/$way /scenarios/control.yaml
+done
+"""
+
+
+def _job(script: str) -> dict[str, Any]:
     container = {
         "name": "drill",
         "image": RUNNER_IMAGE,
         "imagePullPolicy": "Never",
-        "command": ["scenario-runner", "run", "--yes", "--report-dir=/tmp/reports", "/scenarios/control.yaml"],
+        "command": ["sh", "-c", script],
         "env": [{"name": "HOME", "value": "/tmp"}],
         "volumeMounts": [{"name": "scenarios", "mountPath": "/scenarios"}],
     }
@@ -156,18 +191,9 @@ def test_a_drill_inside_a_pod_needs_no_context_and_goes_straight_to_services(
         "containers": [container],
         "volumes": [{"name": "scenarios", "configMap": {"name": "scenarios"}}],
     }
-    job = {
+    return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": "drill"},
         "spec": {"backoffLimit": 0, "template": {"spec": spec}},
     }
-    try:
-        namespace.apply(job)
-        namespace.kubectl("wait", "--for=condition=Complete", "job/drill", "--timeout=120s")
-    finally:
-        said = namespace.kubectl("logs", "job/drill")
-        outside.cluster.kubectl("delete", "clusterrolebinding", binding)
-    address = namespace.get("service", "kubernetes", "--namespace=default")["spec"]["clusterIP"]
-    assert f"  the cluster of this pod at https://{address}:443, identity {identity(outside.cluster)}" in said
-    assert "20 of 20 requests of calm (100.0 %) succeeded" in said

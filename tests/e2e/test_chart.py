@@ -287,3 +287,26 @@ def test_uninstalling_recovers_every_fault_and_leaves_nothing(installed: Release
     of_release = f"--selector=app.kubernetes.io/instance={RELEASE}"
     cluster_wide = installed.cluster.get("clusterroles,clusterrolebindings", of_release)["items"]
     assert [one for one in cluster_wide if f"-{installed.namespace}-" in one["metadata"]["name"]] == []
+
+
+def test_agents_use_the_token_and_the_certificate_of_secrets_that_are_there(
+    real_cluster: Cluster, tmp_path: Path
+) -> None:
+    made = release(real_cluster, "own-secrets", tmp_path)
+    made.remove()
+    ours = {one["metadata"]["name"]: one for one in made.rendered() if one["kind"] == "Secret"}
+    made.values.update({name: {"existingSecret": f"our-{name}"} for name in ("token", "tls")})
+    try:
+        real_cluster.kubectl("create", "namespace", made.namespace)
+        for name in ("token", "tls"):
+            secret = ours[f"{RELEASE}-{name}"] | {"metadata": {"name": f"our-{name}"}}
+            real_cluster.kubectl(f"--namespace={made.namespace}", "apply", "--filename=-", stdin=json.dumps(secret))
+        made.install()
+        with made.gateway() as gateway:
+            until_ready(gateway)
+            assert recover(gateway, inject(gateway, "gpu-1", "own-secrets"))["status"] == "recovered"
+        done = made.uninstall()
+        assert done.returncode == 0, done.stderr
+        assert [one["metadata"]["name"] for one in made.get("secrets")["items"]] == ["our-tls", "our-token"]
+    finally:
+        made.remove()
