@@ -7,7 +7,7 @@
 
 static int is_nvml(const struct call *call)
 {
-  return call->facts.class == CLASS_NVML || call->facts.class == CLASS_NVLINK;
+  return call->facts->class == CLASS_NVML || call->facts->class == CLASS_NVLINK;
 }
 
 static uint64_t answer(int32_t code)
@@ -63,11 +63,11 @@ uint64_t carry_out(const struct active_rule *one, struct call *call)
   int32_t code = is_nvml(call) ? one->rule.nvml_code : one->rule.code;
   int mode = one->rule.mode;
   if (!code && mode != MODE_DELAY && mode != MODE_HANG) return 0; /* the rule means the other library's calls */
-  if (mode == MODE_ASYNC && call->facts.class == CLASS_LAUNCH && device_of(call) >= 0) return start_async(one, call);
+  if (mode == MODE_ASYNC && call->facts->class == CLASS_LAUNCH && device_of(call) >= 0) return start_async(one, call);
   record_hit(one->state, call, code);
   if (mode == MODE_DELAY) return delay(one, code);
   if (mode == MODE_HANG) return hang(one, call, code);
-  if ((mode == MODE_STICKY || mode == MODE_ASYNC) && !is_nvml(call) && call->facts.class != CLASS_INIT)
+  if ((mode == MODE_STICKY || mode == MODE_ASYNC) && !is_nvml(call) && call->facts->class != CLASS_INIT)
     make_sticky(one, device_of(call), code);
   return answer(code);
 }

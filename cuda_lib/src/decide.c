@@ -26,20 +26,20 @@ static uint64_t next_random(void)
 static int is_large_enough(const struct control_rule *rule, const struct call *call)
 {
   if (!rule->min_bytes) return 1;
-  return call->facts.bytes >= 0 && call_argument(call, call->facts.bytes) >= rule->min_bytes;
+  return call->facts->bytes >= 0 && call_argument(call, call->facts->bytes) >= rule->min_bytes;
 }
 
 /* A capture only writes calls down; a fault of the GPU can not happen in it, and an error would spoil the graph. */
 static int runs_now(const struct call *call)
 {
-  int class = call->facts.class;
+  int class = call->facts->class;
   return (class != CLASS_LAUNCH && class != CLASS_COPY && class != CLASS_STREAM) || !is_capturing(call);
 }
 
 static int matches(const struct active_rule *one, struct call *call)
 {
   const struct control_rule *rule = &one->rule;
-  if (!(rule->classes >> call->facts.class & 1)) return 0;
+  if (!(rule->classes >> call->facts->class & 1)) return 0;
   if (!atomic_load_explicit(&one->state->is_for_this_process, memory_order_relaxed)) return 0;
   return is_meant(rule, call) && is_large_enough(rule, call) && runs_now(call) && is_live(one);
 }
@@ -94,7 +94,7 @@ static int concerns_anybody(int class)
 
 uint64_t decide(struct call *call)
 {
-  if (!concerns_anybody(call->facts.class) || is_inside) return 0;
+  if (!concerns_anybody(call->facts->class) || is_inside) return 0;
   int error = errno;
   is_inside = 1;
   uint64_t answer = armed() & ARMED_BY_STICKY ? answer_of_sticky(call) : 0;

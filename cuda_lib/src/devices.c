@@ -58,7 +58,7 @@ static int device_of_allocation(const int *properties)
 
 static int find_device(const struct call *call)
 {
-  const struct function_facts *facts = &call->facts;
+  const struct function_facts *facts = call->facts;
   if (call->slot == SLOT_cuMemCreate) return device_of_allocation((const int *)call_argument(call, 2));
   if (facts->device >= 0) return (int)call_argument(call, facts->device);
   if (facts->stream >= 0) return device_of_stream((void *)call_argument(call, facts->stream));
@@ -74,13 +74,13 @@ int device_of(struct call *call)
 
 static int is_nvml(const struct call *call)
 {
-  return call->facts.class == CLASS_NVML || call->facts.class == CLASS_NVLINK;
+  return call->facts->class == CLASS_NVML || call->facts->class == CLASS_NVLINK;
 }
 
 static int identity_of(struct call *call, struct identity *gpu)
 {
   if (!is_nvml(call)) return cuda_identity(device_of(call), gpu);
-  return call->facts.device >= 0 && nvml_identity((void *)call_argument(call, call->facts.device), gpu);
+  return call->facts->device >= 0 && nvml_identity((void *)call_argument(call, call->facts->device), gpu);
 }
 
 /* cuInit is about no GPU: rules for a certain one are asked again once the GPUs are known, see wrappers.c. */
@@ -91,7 +91,7 @@ static int is_meant_by_init(const struct control_rule *rule, const struct call *
 
 int is_meant(const struct control_rule *rule, struct call *call)
 {
-  if (call->facts.class == CLASS_INIT && !is_meant_by_init(rule, call)) return 0;
+  if (call->facts->class == CLASS_INIT && !is_meant_by_init(rule, call)) return 0;
   if (rule->gpu_match == GPU_ANY) return 1;
   if (rule->gpu_match == GPU_ORDINAL && !is_nvml(call)) return device_of(call) == rule->gpu_ordinal;
   struct identity gpu;
@@ -114,9 +114,9 @@ int is_capturing(const struct call *call)
 {
   int (*ask)(void *, int *) = slot_real(SLOT_cuStreamIsCapturing);
   int status = 0;
-  if (call->facts.stream < 0) return 0;
-  uint64_t stream = call_argument(call, call->facts.stream);
-  if (stream == NULL_STREAM && call->facts.is_per_thread) stream = PER_THREAD_STREAM;
+  if (call->facts->stream < 0) return 0;
+  uint64_t stream = call_argument(call, call->facts->stream);
+  if (stream == NULL_STREAM && call->facts->is_per_thread) stream = PER_THREAD_STREAM;
   /* an error means the null stream of a context in which another stream captures */
   return ask((void *)stream, &status) != 0 || status != 0;
 }

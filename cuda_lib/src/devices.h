@@ -10,7 +10,7 @@ enum { NO_DEVICE = -1, DEVICE_UNKNOWN = -2, MAX_DEVICES = 64 };
 /* A call on its way to the driver. */
 struct call {
   int slot;
-  struct function_facts facts;
+  const struct function_facts *facts;
   const uint64_t *registers; /* integer arguments as the processor's calling convention passes them */
   const uint64_t *stack;
   int device;                /* DEVICE_UNKNOWN until somebody asks */

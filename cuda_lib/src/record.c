@@ -234,7 +234,7 @@ static void remember_first(struct rule_state *state, struct call *call, uint64_t
 
 void record_hit(struct rule_state *state, struct call *call, int32_t code)
 {
-  int is_nvml = call->facts.class == CLASS_NVML || call->facts.class == CLASS_NVLINK;
+  int is_nvml = call->facts->class == CLASS_NVML || call->facts->class == CLASS_NVLINK;
   uint64_t now = now_ns();
   begin_own_count();
   atomic_store(&state->code, code);

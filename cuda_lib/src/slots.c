@@ -11,7 +11,7 @@ _Static_assert(SLOT_COUNT < 4095, "a slot fits the twelve bits it has in the add
 
 struct spare_function {
   char name[64];
-  int like; /* function with the same name or its second version, for class and positions; NO_SLOT if unknown */
+  struct function_facts facts;
 };
 
 static struct spare_function spares[SPARE_COUNT];
@@ -74,15 +74,9 @@ const char *slot_name(int slot)
   return slot < FUNCTION_COUNT ? table_name(slot) : spares[slot - FUNCTION_COUNT].name;
 }
 
-struct function_facts slot_facts(int slot)
+const struct function_facts *slot_facts(int slot)
 {
-  if (slot < FUNCTION_COUNT) return function_table[slot];
-  int like = spares[slot - FUNCTION_COUNT].like;
-  struct function_facts unknown = {.class = CLASS_OTHER, .device = -1, .context = -1, .stream = -1, .bytes = -1};
-  if (like == NO_SLOT) return unknown;
-  struct function_facts facts = function_table[like];
-  if (facts.device_varies) facts.device = -1;
-  return facts;
+  return slot < FUNCTION_COUNT ? &function_table[slot] : &spares[slot - FUNCTION_COUNT].facts;
 }
 
 void *slot_entry(int slot)
@@ -120,13 +114,18 @@ void slot_add_address(int slot, void *real)
   else map_insert(real, slot);
 }
 
-static int similar_function(const char *name)
+/* Of the function with the same name or its second version; without either nothing is known but that it is called. */
+static struct function_facts facts_of_name(const char *name)
 {
   char second[72];
   int slot = slot_of_name(name);
-  if (slot != NO_SLOT) return slot;
   snprintf(second, sizeof second, "%s_v2", name);
-  return slot_of_name(second);
+  if (slot == NO_SLOT) slot = slot_of_name(second);
+  if (slot == NO_SLOT)
+    return (struct function_facts){.class = CLASS_OTHER, .device = -1, .context = -1, .stream = -1, .bytes = -1};
+  struct function_facts facts = function_table[slot];
+  if (facts.device_varies) facts.device = -1;
+  return facts;
 }
 
 int slot_new(void *real, const char *name)
@@ -138,6 +137,6 @@ int slot_new(void *real, const char *name)
   }
   struct spare_function *spare = &spares[index];
   snprintf(spare->name, sizeof spare->name, "%s", name);
-  spare->like = similar_function(name);
+  spare->facts = facts_of_name(name);
   return slot_bind(FUNCTION_COUNT + index, real);
 }

@@ -10,7 +10,7 @@ int slot_of_name(const char *name);
 int slot_of_address(const void *real);
 
 const char *slot_name(int slot);
-struct function_facts slot_facts(int slot);
+const struct function_facts *slot_facts(int slot);
 
 /* What applications are to call: the stub, or the wrapper in C where there is one. */
 void *slot_entry(int slot);

@@ -56,13 +56,13 @@ static int is_exempt(int class)
 static int is_surfacing(const struct call *call, int device)
 {
   uint64_t from = atomic_load(&surfaces_at_ns[device]);
-  return call->facts.class != CLASS_LAUNCH || (from && now_ns() >= from);
+  return call->facts->class != CLASS_LAUNCH || (from && now_ns() >= from);
 }
 
 uint64_t sticky_answer(struct call *call, struct rule_state **state)
 {
   uint64_t word = atomic_load_explicit(&sticky_process, memory_order_acquire);
-  if (is_exempt(call->facts.class)) return 0;
+  if (is_exempt(call->facts->class)) return 0;
   if (word) return answer_of(word, state);
   int device = device_of(call);
   if (!is_valid(device)) return 0;
