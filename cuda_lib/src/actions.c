@@ -5,11 +5,6 @@
 #include "record.h"
 #include "sticky.h"
 
-static int is_nvml(const struct call *call)
-{
-  return call->facts->class == CLASS_NVML || call->facts->class == CLASS_NVLINK;
-}
-
 static uint64_t answer(int32_t code)
 {
   return code ? ANSWER | (uint32_t)code : 0;

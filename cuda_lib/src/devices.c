@@ -72,7 +72,7 @@ int device_of(struct call *call)
   return call->device;
 }
 
-static int is_nvml(const struct call *call)
+int is_nvml(const struct call *call)
 {
   return call->facts->class == CLASS_NVML || call->facts->class == CLASS_NVLINK;
 }

@@ -18,6 +18,9 @@ struct call {
 
 uint64_t call_argument(const struct call *call, int position);
 
+/* Whether `call` is one of NVML's rather than of the driver's. */
+int is_nvml(const struct call *call);
+
 /* The ordinal of the GPU that `call` is about, as this process numbers them, or NO_DEVICE. */
 int device_of(struct call *call);
 

@@ -24,8 +24,10 @@ static struct known_gpu nvml_gpus[MAX_DEVICES];
 static int recall(struct known_gpu *known, struct identity *out)
 {
   if (!atomic_load_explicit(&known->is_known, memory_order_acquire)) return 0;
-  uint64_t words[WORDS] = {known->words[0], known->words[1], known->words[2]};
-  memcpy(out, words, sizeof words);
+  for (int i = 0; i < WORDS; i++) {
+    uint64_t word = atomic_load_explicit(&known->words[i], memory_order_relaxed);
+    memcpy((char *)out + i * sizeof word, &word, sizeof word);
+  }
   return 1;
 }
 

@@ -234,13 +234,12 @@ static void remember_first(struct rule_state *state, struct call *call, uint64_t
 
 void record_hit(struct rule_state *state, struct call *call, int32_t code)
 {
-  int is_nvml = call->facts->class == CLASS_NVML || call->facts->class == CLASS_NVLINK;
   uint64_t now = now_ns();
   begin_own_count();
   atomic_store(&state->code, code);
   if (!atomic_load(&state->first_hit_ns)) remember_first(state, call, now);
   atomic_store(&state->last_hit_ns, now);
-  uint64_t count = atomic_fetch_add(is_nvml ? &state->nvml_hits : &state->hits, 1);
+  uint64_t count = atomic_fetch_add(is_nvml(call) ? &state->nvml_hits : &state->hits, 1);
   atomic_store(&is_dirty, 1);
   if (count < WRITTEN_AT_ONCE || !is_watched()) flush_hits();
 }

@@ -18,7 +18,7 @@ _LONGEST_IDLE = 1.5
 # and whether that is the victim would be luck. They end one after the other: where all do at once, whatever is to be
 # sent meanwhile opens more of them, which takes longer, and a fast load would be late twice a second.
 _LONGEST_LIFE = 0.5
-_BETWEEN_ENDS = 0.01
+_BETWEEN_ENDS = 0.01  # seconds
 _RESOLVED_FOR = 5.0  # seconds for which addresses of a name are kept; a service may move
 _OURS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
 
@@ -61,7 +61,7 @@ class Client:
     # What a connection calls.
 
     def give_back(self, connection: Connection) -> None:
-        moment = now()
+        moment = connection.idle_since
         if moment > max(connection.made_at + _LONGEST_LIFE, self._next_end):
             self._next_end = moment + _BETWEEN_ENDS
             connection.abort()

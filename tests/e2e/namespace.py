@@ -79,9 +79,13 @@ class Namespace:
     def wait_until_deployed(self, name: str, seconds: float = 60.0) -> None:
         self.kubectl("rollout", "status", f"deployment/{name}", f"--timeout={seconds:g}s")
 
+    def path_to(self, name: str) -> str:
+        """Where the API server passes requests on to the Service of what was deployed."""
+        return f"/api/v1/namespaces/{self.name}/services/{name}:80/proxy/"
+
     def wait_until_passed_on(self, name: str) -> None:
         """The API server hears of ready pods by a watch of its own, later than a Deployment."""
-        asked = ("get", f"--raw=/api/v1/namespaces/{self.name}/services/{name}:80/proxy/")
+        asked = ("get", f"--raw={self.path_to(name)}")
         wait_for(f"{name} is asked", 30, lambda: self.cluster.try_kubectl(*asked).returncode == 0, every=0.3)
 
     def pods(self, app: str) -> list[Json]:

@@ -39,7 +39,7 @@ def test_a_pod_reaches_another_by_the_name_of_its_service(cluster: Cluster, name
 
 def test_a_service_is_reached_from_outside_through_the_api_server(cluster: Cluster, namespace: Namespace):
     namespace.deploy("web", 1)
-    said = cluster.kubectl("get", f"--raw=/api/v1/namespaces/{namespace.name}/services/web:80/proxy/")
+    said = cluster.kubectl("get", f"--raw={namespace.path_to('web')}")
     assert said == namespace.pods("web")[0]["metadata"]["name"]
 
 

@@ -68,7 +68,7 @@ def test_the_api_server_waits_for_its_store(whole: Cluster):
 
 def test_a_container_runtime_that_is_killed_leaves_its_pods_serving(whole: Cluster, namespace: Namespace):
     namespace.deploy("web", 1)
-    node, path = home(namespace, "web"), f"/api/v1/namespaces/{namespace.name}/services/web:80/proxy/"
+    node, path = home(namespace, "web"), namespace.path_to("web")
     serving = whole.kubectl("get", f"--raw={path}")
     whole.kill(node, "containerd")
     assert whole.kubectl("get", f"--raw={path}") == serving
